@@ -1,0 +1,1 @@
+"""The words: every string, shape and sentence that crosses the border of this program."""

@@ -1,0 +1,1 @@
+"""The hand: the kubectl plugin."""
