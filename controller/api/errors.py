@@ -17,8 +17,9 @@ class ConflictError(ClusterError):
 
 
 class GoneError(ClusterError):
-    """Another object has the name now (409 on DELETE, 422 on `metadata.uid` in PATCH), or the
-    asked version is too old (410): read and plan again.
+    """Another object has the name now, or the asked version is too old: read and plan again.
+
+    Seen as 409 on DELETE, 422 on `metadata.uid` in PATCH, 410 on a watch.
     """
 
 

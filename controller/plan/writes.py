@@ -1,0 +1,203 @@
+"""What a plan is made of: writes without an order, one per kind of ownership."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from controller.api.objects import (
+    Kind,
+    Object,
+    name_of,
+    namespace_of,
+    uid_of,
+    version_of,
+)
+from controller.plan.observed import Ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A line for `kubectl get events`, told once the write it belongs to was carried out."""
+
+    reason: str
+    message: str
+    type: Literal["Normal", "Warning"] = "Normal"
+    on: Ref | None = None
+    """What it is told on, besides the Service."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """Create an object of ours."""
+
+    kind: Kind
+    obj: Object
+    why: str
+    confirm: frozenset[Ref] = frozenset()
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """Change an object of ours by merge patch.
+
+    A raise and a removal of capacity carry `metadata.resourceVersion`, a lowering only
+    `metadata.uid` (safety.md section 3, rule 2).
+    """
+
+    kind: Kind
+    namespace: str
+    name: str
+    patch: Mapping[str, Any]
+    why: str
+    confirm: frozenset[Ref] = frozenset()
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """Change fields of a user's object by a JSON Patch that begins with `test`."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    operations: tuple[Mapping[str, Any], ...]
+    why: str
+    subresource: str = ""
+    confirm: frozenset[Ref] = frozenset()
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Delete an object of ours, by uid."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    uid: str
+    why: str
+    confirm: frozenset[Ref] = frozenset()
+    events: tuple[Event, ...] = ()
+
+
+Write = Create | Merge | Edit | Delete
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One pass: writes that may be carried out in any order, also only some of them.
+
+    Attributes:
+        stage: what the pass took the world for; None where there is no stage.
+        wake_seconds: when to look again though nothing changes; None: only when something does.
+        wanted: what the plan would have to read afresh before it can say more.
+    """
+
+    stage: str | None = None
+    writes: tuple[Write, ...] = ()
+    wake_seconds: float | None = None
+    wanted: frozenset[Ref] = frozenset()
+
+    @property
+    def confirm(self) -> frozenset[Ref]:
+        """Everything that has to be read by a quorum read before this plan is carried out."""
+        return self.wanted.union(*(write.confirm for write in self.writes))
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A plan while it is written: the one mutable thing of the core, local to one `decide`."""
+
+    writes: list[Write] = field(default_factory=list)
+    wake_seconds: float | None = None
+    wanted: set[Ref] = field(default_factory=set)
+
+    def add(self, *writes: Write | None) -> None:
+        """Add writes; None is left out."""
+        self.writes += [write for write in writes if write is not None]
+
+    def wake_after(self, seconds: float | None) -> None:
+        """Ask for another pass, at the latest after so many seconds."""
+        if seconds is not None and (self.wake_seconds is None or seconds < self.wake_seconds):
+            self.wake_seconds = max(seconds, 0.0)
+
+
+def ref(kind: Kind, obj: Object) -> Ref:
+    """Return the reference to an object."""
+    return Ref(kind=kind, namespace=namespace_of(obj), name=name_of(obj))
+
+
+def raised(kind: Kind, obj: Object, patch: Mapping[str, Any], why: str, **more: Any) -> Merge:
+    """Return a merge that fails if anyone changed the object since it was observed."""
+    return _merge(kind, obj, patch, {"resourceVersion": version_of(obj)}, why, more)
+
+
+def lowered(kind: Kind, obj: Object, patch: Mapping[str, Any], why: str, **more: Any) -> Merge:
+    """Return a merge that fails only if another object has the name now."""
+    return _merge(kind, obj, patch, {"uid": uid_of(obj)}, why, more)
+
+
+def _merge(
+    kind: Kind,
+    obj: Object,
+    patch: Mapping[str, Any],
+    condition: Mapping[str, str],
+    why: str,
+    more: Mapping[str, Any],
+) -> Merge:
+    meta = {**condition, **patch.get("metadata", {})}
+    return Merge(
+        kind=kind,
+        namespace=namespace_of(obj),
+        name=name_of(obj),
+        patch={**patch, "metadata": meta},
+        why=why,
+        **more,
+    )
+
+
+def deleted(kind: Kind, obj: Object, why: str, **more: Any) -> Delete:
+    """Return the deletion of exactly this object, after reading it once more (T9)."""
+    return Delete(
+        kind=kind,
+        namespace=namespace_of(obj),
+        name=name_of(obj),
+        uid=uid_of(obj),
+        why=why,
+        confirm=frozenset({ref(kind, obj)}),
+        **more,
+    )
+
+
+def edit_map(
+    path: str, current: Mapping[str, str] | None, changes: Mapping[str, str | None]
+) -> list[dict[str, Any]]:
+    """Return the JSON Patch operations that change keys of a map of strings.
+
+    Each key is tested for what was seen before it is replaced or removed; a missing map is
+    created, tested for being absent by the server itself (libraries.md section 2).
+
+    Args:
+        path: where the map is, e.g. `/metadata/labels`.
+        current: the map as it was seen; None or empty if there is none.
+        changes: the new value of each key, None to remove it.
+    """
+    operations: list[dict[str, Any]] = []
+    if not current:
+        fresh = {key: value for key, value in changes.items() if value is not None}
+        return [{"op": "add", "path": path, "value": fresh}] if fresh else []
+    for key, value in changes.items():
+        where = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
+        if key in current:
+            operations.append({"op": "test", "path": where, "value": current[key]})
+        if value is not None and current.get(key) != value:
+            operations.append({"op": "add", "path": where, "value": value})
+        elif value is None and key in current:
+            operations.append({"op": "remove", "path": where})
+    return operations
+
+
+def changes_something(operations: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a JSON Patch does more than test."""
+    return any(operation["op"] != "test" for operation in operations)
