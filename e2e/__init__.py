@@ -1,0 +1,1 @@
+"""Scenarios told as a user sees them, and the bed they run on."""

@@ -1,0 +1,1 @@
+"""The embedded bed: API emulator, workload controllers, kubelet, proxy and load."""

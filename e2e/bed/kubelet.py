@@ -1,0 +1,318 @@
+"""A kubelet: binds pods, runs a container for each, and tells the API what became of them."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from e2e.bed.addresses import why_not_bound
+from e2e.bed.container import Container, Settings, settings_of
+from e2e.bed.workloads.cluster import (
+    Cluster,
+    Object,
+    StaleError,
+    condition_of,
+    format_time,
+    is_finished,
+    is_leaving,
+    merged,
+    status_of,
+)
+
+NODE = "bed-node"
+BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
+"""Waits between the restarts of a container that keeps ending."""
+
+LOG = logging.getLogger(__name__)
+
+Runs = Callable[[Settings, str], Container]
+"""Makes the container of a pod at an address."""
+
+
+@dataclass(slots=True)
+class _Pod:
+    """A pod this kubelet runs."""
+
+    namespace: str
+    name: str
+    uid: str
+    settings: Settings
+    address: str
+    container: Container
+    started: str
+    ready: bool = False
+    restarts: int = 0
+    waiting: str = "ContainerCreating"
+    """Why the container does not run; empty while it does."""
+    message: str = ""
+    stopping: bool = False
+    crashed: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True)
+class Pace:
+    """The kubelet's delays, in seconds; changeable while it runs."""
+
+    start: float = 0.0
+    """From binding to the open listener, where the pod does not say."""
+    termination: float = 0.0
+    """From the deletion of a pod to its preStop hook or SIGTERM."""
+
+
+class Kubelet:
+    """Runs every pod of the cluster on one node; tell `notice` of each change of a pod."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        runs: Runs,
+        issue: Callable[[], str],
+        clock: Callable[[], float],
+        pace: Pace | None = None,
+    ) -> None:
+        """Arrange a kubelet.
+
+        Args:
+            cluster: Where pods are read, and their status is written.
+            runs: Makes containers: real ones, or imaginary ones for virtual time.
+            issue: Answers a fresh pod address.
+            clock: Answers the present as seconds since 1970.
+            pace: Delays; none by default.
+        """
+        self._cluster = cluster
+        self._runs = runs
+        self._issue = issue
+        self._clock = clock
+        self.pace = pace or Pace()
+        self._pods: dict[str, _Pod] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def notice(self, pod: Object, *, gone: bool = False) -> None:
+        """Start, stop or forget a pod; never writes by itself, so it may be called from a write."""
+        known = self._pods.get(pod["metadata"]["uid"])
+        if gone:
+            if known:
+                self._forget(known)
+        elif is_leaving(pod):
+            self._begin_stop(pod, known)
+        elif known is None and not is_finished(pod):
+            self._begin(pod)
+
+    def container(self, namespace: str, name: str) -> Container | None:
+        """Answer the container of a pod, to change its health."""
+        found = self._find(namespace, name)
+        return found.container if found else None
+
+    def crash(self, namespace: str, name: str) -> bool:
+        """End a pod's container as if its process died; it is started again after a back-off."""
+        found = self._find(namespace, name)
+        if found:
+            found.crashed.set()
+        return found is not None
+
+    async def close(self) -> None:
+        """End every container and every task."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for pod in self._pods.values():
+            pod.container.kill()
+        self._pods.clear()
+
+    def _find(self, namespace: str, name: str) -> _Pod | None:
+        pods = self._pods.values()
+        return next((p for p in pods if (p.namespace, p.name) == (namespace, name)), None)
+
+    def _spawn(self, story: Any, name: str) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(story, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception():
+            LOG.error("pod task %s ended by an error", task.get_name(), exc_info=task.exception())
+
+    def _begin(self, pod: Object) -> None:
+        known = self._adopt(pod)
+        known.task = self._spawn(self._run(known), f"run {known.name}")
+
+    def _adopt(self, pod: Object) -> _Pod:
+        metadata, settings = pod["metadata"], settings_of(pod, self.pace.start)
+        address = status_of(pod).get("podIP") or self._issue()
+        known = _Pod(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            settings=settings,
+            address=address,
+            container=self._runs(settings, address),
+            started=self._stamp(),
+        )
+        self._pods[known.uid] = known
+        return known
+
+    def _begin_stop(self, pod: Object, known: _Pod | None) -> None:
+        known = known or self._adopt(pod)
+        if not known.stopping:
+            known.stopping = True
+            grace = float(pod["metadata"].get("deletionGracePeriodSeconds", 30))
+            known.task = self._spawn(self._stop(known, known.task, grace), f"stop {known.name}")
+
+    def _forget(self, known: _Pod) -> None:
+        """End a pod whose object is gone, by force or at the end of its own stop."""
+        known.container.kill()
+        self._pods.pop(known.uid, None)
+        if known.task and known.task is not asyncio.current_task():
+            known.task.cancel()
+
+    async def _run(self, pod: _Pod) -> None:
+        self._bind(pod)
+        await asyncio.sleep(pod.settings.start_seconds)
+        while True:
+            await self._start(pod)
+            if pod.waiting:
+                await asyncio.sleep(self._backoff(pod))
+            else:
+                await self._watch(pod)
+            pod.restarts += 1
+
+    async def _start(self, pod: _Pod) -> None:
+        """Start the container once; afterwards `waiting` says why it does not run, if so."""
+        pod.crashed.clear()
+        pod.waiting, pod.message = "", ""
+        if pod.settings.never_listens:
+            pod.waiting = "CrashLoopBackOff"
+        else:
+            await self._listen(pod)
+        no_probe = pod.settings.probe is None and not pod.settings.never_ready
+        pod.ready = no_probe and not pod.waiting
+        self._write(pod)
+
+    async def _listen(self, pod: _Pod) -> None:
+        try:
+            await pod.container.open()
+        except OSError as error:
+            pod.waiting = "CrashLoopBackOff"
+            pod.message = why_not_bound(pod.address, pod.settings.ports[0], error)
+            LOG.warning("%s", pod.message)
+
+    def _backoff(self, pod: _Pod) -> float:
+        return BACKOFF_SECONDS[min(pod.restarts, len(BACKOFF_SECONDS) - 1)]
+
+    async def _watch(self, pod: _Pod) -> None:
+        """Probe until the container crashes, then wait for its back-off."""
+        probing = self._spawn(self._probe(pod), f"probe {pod.name}")
+        try:
+            await pod.crashed.wait()
+        finally:
+            probing.cancel()
+        pod.container.kill()
+        pod.ready, pod.waiting = False, "CrashLoopBackOff"
+        self._write(pod)
+        await asyncio.sleep(self._backoff(pod))
+
+    async def _probe(self, pod: _Pod) -> None:
+        probe = pod.settings.probe
+        if probe is None:
+            return
+        await asyncio.sleep(probe.delay_seconds)
+        failures = 0
+        while True:
+            answered = await pod.container.is_ready()
+            failures = 0 if answered else failures + 1
+            ready = answered or (pod.ready and failures < probe.failures)
+            if ready != pod.ready and not pod.stopping:
+                pod.ready = ready
+                self._write(pod)
+            await asyncio.sleep(probe.period_seconds)
+
+    async def _stop(self, pod: _Pod, running: asyncio.Task[None] | None, grace: float) -> None:
+        end = self._clock() + grace
+        await asyncio.sleep(min(self.pace.termination, grace))
+        await asyncio.sleep(min(pod.settings.pre_stop_seconds, max(0.0, end - self._clock())))
+        if running:
+            running.cancel()
+        await pod.container.terminate(max(0.0, end - self._clock()))
+        pod.ready = False
+        self._write(pod, ended=True)
+        current = self._cluster.get("pods", pod.namespace, pod.name)
+        if current is not None and current["metadata"]["uid"] == pod.uid:
+            self._cluster.delete("pods", current, grace_seconds=0)
+        self._forget(pod)
+
+    def _stamp(self) -> str:
+        return format_time(datetime.fromtimestamp(self._clock(), UTC))
+
+    def _bind(self, pod: _Pod) -> None:
+        current = self._current(pod)
+        if current is not None and not current["spec"].get("nodeName"):
+            spec = merged(current["spec"], nodeName=NODE)
+            self._cluster.update("pods", merged(current, spec=spec))
+
+    def _current(self, pod: _Pod) -> Object | None:
+        found = self._cluster.get("pods", pod.namespace, pod.name)
+        return found if found is not None and found["metadata"]["uid"] == pod.uid else None
+
+    def _write(self, pod: _Pod, *, ended: bool = False) -> None:
+        current = self._current(pod)
+        if current is None:
+            return
+        status = _status(pod, current, self._stamp(), ended=ended)
+        try:
+            self._cluster.update("pods", merged(current, status=status), "status")
+        except StaleError:  # It went away in the same instant.
+            LOG.debug("status of pod %s was not written", pod.name)
+
+
+def _status(pod: _Pod, current: Object, stamp: str, *, ended: bool) -> dict[str, Any]:
+    wants = {
+        "PodScheduled": True,
+        "Initialized": True,
+        "ContainersReady": pod.ready,
+        "Ready": pod.ready,
+    }
+    return {
+        **status_of(current),
+        "phase": "Running",
+        "hostIP": "127.0.0.1",
+        "podIP": pod.address,
+        "podIPs": [{"ip": pod.address}],
+        "startTime": pod.started,
+        "conditions": [_condition(current, kind, value, stamp) for kind, value in wants.items()],
+        "containerStatuses": [
+            {
+                "name": container["name"],
+                "image": container.get("image", ""),
+                "imageID": container.get("image", ""),
+                "containerID": f"bed://{pod.uid}",
+                "ready": pod.ready,
+                "started": not pod.waiting and not ended,
+                "restartCount": pod.restarts,
+                "state": _state(pod, stamp, ended=ended),
+            }
+            for container in current["spec"]["containers"]
+        ],
+    }
+
+
+def _condition(current: Object, kind: str, value: bool, stamp: str) -> dict[str, str]:  # noqa: FBT001
+    before = condition_of(current, kind)
+    status = "True" if value else "False"
+    kept = before is not None and before["status"] == status
+    since = before["lastTransitionTime"] if before is not None and kept else stamp
+    return {"type": kind, "status": status, "lastTransitionTime": since}
+
+
+def _state(pod: _Pod, stamp: str, *, ended: bool) -> Mapping[str, Any]:
+    if ended:
+        finished = {"startedAt": pod.started, "finishedAt": stamp}
+        return {"terminated": {"exitCode": 0, "reason": "Completed", **finished}}
+    if pod.waiting:
+        return {"waiting": {"reason": pod.waiting, "message": pod.message}}
+    return {"running": {"startedAt": pod.started}}
