@@ -1,0 +1,1 @@
+"""A Kubernetes API server for tests: the objects and rules in memory, the HTTP face over them."""

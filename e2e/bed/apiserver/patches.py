@@ -1,0 +1,141 @@
+"""What the three patch types make of an object: JSON Patch, merge patch, strategic merge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+
+from e2e.bed.apiserver.errors import bad_request, unprocessable
+from e2e.bed.apiserver.schema import SET, Path, list_keys
+from e2e.bed.apiserver.trees import JsonObject, clone
+
+_DIRECTIVE = "$patch"
+_ORDER = "$setElementOrder/"
+_DROP = "$deleteFromPrimitiveList/"
+_RETAIN = "$retainKeys"
+
+
+def json_patched(obj: JsonObject, operations: Any) -> JsonObject:
+    """Apply an RFC 6902 patch.
+
+    Raises:
+        ApiError: 400 when it is no list of operations; a bare 422 when a test fails or a
+            path does not exist.
+    """
+    if not isinstance(operations, list):
+        raise bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type "
+            "jsonpatch.Patch"
+        )
+    try:
+        patched = jsonpatch.apply_patch(clone(obj), operations, in_place=True)
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
+        raise unprocessable() from error
+    if not isinstance(patched, dict):
+        raise unprocessable()
+    return patched
+
+
+def merge_patched(value: Any, patch: Any) -> Any:
+    """Apply an RFC 7386 patch."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(value) if isinstance(value, dict) else {}
+    for key, change in patch.items():
+        if change is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patched(merged.get(key), change)
+    return merged
+
+
+def strategic_merged(kind: str, value: Any, patch: Any, path: Path = ()) -> Any:
+    """Apply a strategic merge patch to an object of a built-in kind."""
+    if not isinstance(patch, dict):
+        return patch
+    directive = patch.get(_DIRECTIVE)
+    if directive == "replace":
+        return {key: change for key, change in patch.items() if key != _DIRECTIVE}
+    if directive == "delete":
+        return {}
+    merged = _retained(value if isinstance(value, dict) else {}, patch.get(_RETAIN))
+    for key, change in patch.items():
+        _merge_key(kind, merged, key, change, (*path, key))
+    for key, order in patch.items():
+        if key.startswith(_ORDER):
+            name = key.removeprefix(_ORDER)
+            _reorder(merged, name, order, list_keys(kind, (*path, name)))
+    return merged
+
+
+def _retained(value: JsonObject, keep: Sequence[str] | None) -> JsonObject:
+    return {key: child for key, child in value.items() if keep is None or key in keep}
+
+
+def _merge_key(kind: str, merged: JsonObject, key: str, change: Any, path: Path) -> None:
+    if key in (_RETAIN, _DIRECTIVE) or key.startswith(_ORDER):
+        return
+    if key.startswith(_DROP):
+        name = key.removeprefix(_DROP)
+        merged[name] = [item for item in merged.get(name) or [] if item not in change]
+    elif change is None:
+        merged.pop(key, None)
+    elif isinstance(change, list):
+        merged[key] = _merged_list(kind, merged.get(key) or [], change, path)
+    else:
+        merged[key] = strategic_merged(kind, merged.get(key), change, path)
+
+
+def _merged_list(kind: str, current: list[Any], patch: list[Any], path: Path) -> list[Any]:
+    keys = list_keys(kind, path)
+    if keys is None:
+        return patch
+    if keys == SET:
+        return current + [item for item in patch if item not in current]
+    if any(isinstance(item, dict) and item.get(_DIRECTIVE) == "replace" for item in patch):
+        current = []
+        patch = [item for item in patch if item.get(_DIRECTIVE) != "replace"]
+    return _merged_items(kind, current, patch, path, keys[0])
+
+
+def _merged_items(
+    kind: str, current: list[Any], patch: list[Any], path: Path, key: str
+) -> list[Any]:
+    items = {item.get(key): item for item in current}
+    before = [item.get(key) for item in current]
+    for change in patch:
+        name = change.get(key)
+        if change.get(_DIRECTIVE) == "delete":
+            items.pop(name, None)
+        else:
+            items[name] = strategic_merged(kind, items.get(name), change, path)
+    named = [change.get(key) for change in patch if change.get(_DIRECTIVE) != "delete"]
+    return [items[name] for name in _in_patch_order(before, named) if name in items]
+
+
+def _in_patch_order(before: list[Any], named: list[Any]) -> list[Any]:
+    """Put the patch's names in the patch's order, the others before what followed them."""
+    others = [name for name in before if name not in named]
+    ordered: list[Any] = []
+    for name in dict.fromkeys(named):
+        if name in before:
+            place = before.index(name)
+            while others and before.index(others[0]) < place:
+                ordered.append(others.pop(0))
+        ordered.append(name)
+    return ordered + others
+
+
+def _reorder(merged: JsonObject, name: str, order: list[Any], keys: tuple[str, ...] | None) -> None:
+    if name not in merged or keys is None:
+        return
+    key = keys[0] if keys else ""
+    wanted = [item.get(key) if key else item for item in order]
+    place = {value: index for index, value in enumerate(wanted)}
+    merged[name] = sorted(
+        merged[name],
+        key=lambda item: place.get(item.get(key) if key else item, len(place)),
+    )
