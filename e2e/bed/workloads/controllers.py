@@ -92,20 +92,18 @@ class Controllers:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def run_due(self, limit: int = 10_000) -> int:
-        """Carry out the passes that are due; answers how many.
-
-        Raises:
-            RuntimeError: More passes fell due than `limit`: two controllers undo each other.
-        """
-        for done in range(limit):
+    def run_due(self, limit: int = 1_000) -> int:
+        """Carry out passes that are due, at most so many; answers how many there were."""
+        done = 0
+        while done < limit:
             due = self.next_due()
             if due is None or due > self._clock():
-                return done
+                break
             _, _, work = heapq.heappop(self._heap)
             del self._due[work]
             self._pass(work)
-        raise RuntimeError(f"the workload controllers were still busy after {limit} passes")
+            done += 1
+        return done
 
     def mark(self, controller: str, key: Key, after: float) -> None:
         """Let a controller look at a key after so many seconds, or sooner if already due."""
