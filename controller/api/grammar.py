@@ -8,6 +8,13 @@ from typing import Final
 SHOWN_LIMIT: Final = 60
 """Characters of a foreign value that a message repeats."""
 
+ACCEPTABLE: Final = ("affinity", "recreate")
+"""The refusals that a user can overrule (routing.md section 6, contract.md section 3)."""
+CHECKS: Final = ("error-rate", "latency")
+"""The metrics that can be asked about."""
+ALTERNATIVES: Final = (("manual", "auto"), ("shift-then-roll", "in-place"))
+"""The words of `promotion`: one of each pair, the first is the default."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -120,7 +127,7 @@ REVISION: Final = Form(
 ACTION: Final = Form(
     name="ACTION",
     pattern=rf"(promote|retry):{REVISION.pattern}|(abort|pause|continue)(:{REVISION.pattern})?",
-    says="promote:REVISION, retry:REVISION, abort, pause or continue",
+    says="promote:REVISION or retry:REVISION; or abort, pause, continue, alone or with :REVISION",
 )
 THRESHOLD: Final = Form(
     name="THRESHOLD",
@@ -129,18 +136,18 @@ THRESHOLD: Final = Form(
 )
 CHECK: Final = Form(
     name="CHECK",
-    pattern=rf"(error-rate|latency)((<=|>=){THRESHOLD.pattern}[x%])?",
-    says="error-rate or latency, alone or with a threshold such as <=1% or <=1.5x",
+    pattern=rf"({'|'.join(CHECKS)})((<=|>=){THRESHOLD.pattern}[x%])?",
+    says=f"{' or '.join(CHECKS)}, alone or with a threshold such as <=1% or <=1.5x",
 )
 PROMOTION: Final = Form(
     name="PROMOTION",
-    pattern=r"manual|auto|shift-then-roll|in-place",
-    says="manual or auto, shift-then-roll or in-place",
+    pattern="|".join(word for pair in ALTERNATIVES for word in pair),
+    says=", ".join(" or ".join(pair) for pair in ALTERNATIVES),
 )
 REFUSAL: Final = Form(
     name="REFUSAL",
-    pattern=r"affinity|recreate",
-    says="affinity, recreate",
+    pattern="|".join(ACCEPTABLE),
+    says=" or ".join(ACCEPTABLE),
 )
 OBJECT_NAME: Final = Form(
     name="OBJECT_NAME",

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
@@ -10,7 +10,7 @@ from controller.api import grammar, names, objects, pattern
 from controller.api.grammar import Form
 from controller.api.pattern import Suffix
 
-ACCEPTABLE: Final = ("affinity", "recreate")
+ACCEPTABLE: Final = grammar.ACCEPTABLE
 """The refusals that `accept` can overrule."""
 
 ACCOUNTS_DEFAULT: Final = 50
@@ -208,16 +208,11 @@ def _flaw_of(account: str) -> str:
         return "is a word of the proxies ('always', 'never')"
     for place, character in enumerate(account, start=1):
         if not grammar.ACCOUNT.fits("a" + character):
-            return f"has {_class_of(character)} as character {place}"
+            kind = "punctuation" if character.isascii() else "a non-ASCII character"
+            return f"has {kind} as character {place}"
     if not account[0].isalnum():
         return "begins with punctuation"
     return f"has {len(account)} characters"
-
-
-def _class_of(character: str) -> str:
-    if not character.isascii():
-        return "a non-ASCII character"
-    return "a control character" if grammar.has_control(character) else "punctuation"
 
 
 def _suffixes(text: str) -> tuple[Suffix, ...]:
@@ -243,7 +238,7 @@ def _replicas(text: str) -> Replicas:
 
 def _promotion(text: str) -> tuple[str, ...]:
     words = _listed(grammar.PROMOTION)(text)
-    for pair in (("manual", "auto"), ("shift-then-roll", "in-place")):
+    for pair in grammar.ALTERNATIVES:
         if set(pair) <= set(words):
             raise _Wrong(grammar.shown(text), f"{pair[0]} and {pair[1]} contradict each other")
     return words
@@ -464,6 +459,32 @@ def require(parsed: Parsed) -> Intent:
     return parsed.intent
 
 
+def reference() -> str:
+    """Return the tables of docs/annotations.md, in Markdown."""
+    keys = _table(
+        ("annotation", "allowed", "example", "default", "meaning"),
+        (
+            (f"`{key.name}`", key.allowed, f"`{key.example}`", key.default, key.meaning)
+            for key in KEYS
+        ),
+    )
+    forms = _table(
+        ("form", "in words", "regular expression", "and not"),
+        (
+            (form.name, form.says, f"`{form.pattern}`", ", ".join(f"`{w}`" for w in form.denied))
+            for form in grammar.FORMS
+        ),
+    )
+    return f"{keys}\n{forms}"
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
+    )
+
+
 def configuration_digest(annotations: Mapping[str, object]) -> str:
     """Return a short hash of what the user wrote, without `action` (contract.md section 5)."""
     own = _own(annotations)
@@ -487,8 +508,8 @@ def _read(key: Key, text: object) -> object:
     if _size(text) > BYTES_LIMIT:
         raise _Wrong(f"{_size(text)} bytes", f"{_size(text)} bytes are more than {BYTES_LIMIT}")
     if grammar.has_control(text.translate(dict.fromkeys(map(ord, key.separators)))):
-        seen = "a control character" if key.private else grammar.shown(text)
-        raise _Wrong(seen, f"{seen} is refused: control characters, a newline too, stand nowhere")
+        seen = "the list" if key.private else grammar.shown(text)
+        raise _Wrong(seen, f"{seen} has a control character")
     return key.read(text)
 
 

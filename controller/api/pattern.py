@@ -81,11 +81,14 @@ def _suffix(item: str) -> Suffix:
 
 
 def _refuse_two_meanings(suffix: Suffix) -> None:
-    """Refuse 00-24 beside a hex ending: 25 endings in decimal, 37 in hex."""
-    if _base((suffix,)) == 16:
+    """Refuse 00-24 in a list of hex endings: 25 of them to a reader of decimals, 37 in hex."""
+    if not suffix.first.isdecimal() or not suffix.last.isdecimal():
         return
-    if _count(suffix, 10) != _count(suffix, 16):
-        raise ValueError(f"range '{suffix}' mixes digits with hex: it means two things here")
+    decimal, hexadecimal = _count(suffix, 10), _count(suffix, 16)
+    if decimal != hexadecimal:
+        raise ValueError(
+            f"range '{suffix}' beside hex endings could mean {decimal} or {hexadecimal} endings"
+        )
 
 
 def _count(suffix: Suffix, base: int) -> int:
@@ -232,7 +235,7 @@ def decode(pattern: str) -> tuple[frozenset[str], str] | None:
     suffixes = tuple(_read_runs(suffix.removeprefix(_ALPHABET)))
     if not all(map(grammar.ACCOUNT.fits, accounts)):
         return None
-    if any(entry.first > entry.last for entry in suffixes):
+    if any(entry.first > entry.last or len(entry.first) > WIDTH_LIMIT for entry in suffixes):
         return None
     return (accounts, suffix) if pattern_of(accounts, suffixes) == pattern else None
 
