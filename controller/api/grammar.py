@@ -224,7 +224,7 @@ def is_safe_path(path: str) -> bool:
 
 def is_safe_host(host: str) -> bool:
     """Tell whether we may repeat an Ingress host that we read; "" is a rule without a host."""
-    return HOST.fits(host) and len(host) <= _HOST_LIMIT
+    return len(host) <= _HOST_LIMIT and HOST.fits(host)
 
 
 def is_object_name(name: str) -> bool:

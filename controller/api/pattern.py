@@ -129,10 +129,18 @@ def pattern_of(accounts: Collection[str], suffixes: Sequence[Suffix]) -> str:
     Raises:
         ValueError: there is neither an account nor a suffix: that would match the empty header.
     """
-    suffix = suffix_text(suffixes)
+    return composed(accounts, suffix_text(suffixes))
+
+
+def composed(accounts: Collection[str], suffix: str) -> str:
+    """Return the pattern of the accounts and of a suffix alternative as `suffix_text` writes it.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    if not accounts and not suffix:
+        raise ValueError("a pattern needs an account or a suffix: it would match the empty header")
     if not accounts:
-        if not suffix:
-            raise ValueError("a pattern needs an account or a suffix")
         return f"^{suffix}$"
     alternatives = [_escaped(account) for account in sorted(set(accounts))]
     return f"^(?:{'|'.join([*alternatives, suffix] if suffix else alternatives)})$"
@@ -232,7 +240,7 @@ def decode(pattern: str) -> tuple[frozenset[str], str] | None:
         return None
     accounts = frozenset(map(_unescaped, (match["accounts"] or "").split("|"))) - {""}
     suffix = match["alone"] or match["suffix"] or ""
-    suffixes = tuple(_read_runs(suffix.removeprefix(_ALPHABET)))
+    suffixes = suffixes_of(suffix)
     if not all(map(grammar.ACCOUNT.fits, accounts)):
         return None
     if any(entry.first > entry.last or len(entry.first) > WIDTH_LIMIT for entry in suffixes):
@@ -244,13 +252,19 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\x(..)", lambda match: chr(int(match[1], 16)), text)
 
 
-def _read_runs(tail: str) -> Iterator[Suffix]:
-    common, _, group = tail.removesuffix(")").rpartition("(?:")
-    for run in filter(None, group.split("|")):
-        ends = [part.strip("[]") for part in re.findall(_CLASS, common + run)]
-        yield Suffix(
-            first="".join(part[0] for part in ends), last="".join(part[-1] for part in ends)
-        )
+def suffixes_of(text: str) -> tuple[Suffix, ...]:
+    """Return the suffixes that an alternative stands for: same text, same share.
+
+    Args:
+        text: what `suffix_text` or `decode` returned.
+    """
+    common, _, group = text.removeprefix(_ALPHABET).removesuffix(")").rpartition("(?:")
+    runs = (re.findall(_CLASS, common + run) for run in group.split("|") if run)
+    return tuple(Suffix(first=_end(run, 0), last=_end(run, -1)) for run in runs)
+
+
+def _end(run: Sequence[str], side: int) -> str:
+    return "".join(part.strip("[]")[side] for part in run)
 
 
 def is_writable(pattern: str) -> bool:
