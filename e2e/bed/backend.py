@@ -133,7 +133,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._buffer = b""
-        self._busy = False
+        self.busy = False
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -152,7 +152,7 @@ class _Connection(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """Close unless a request is in flight."""
-        if self._transport and not self._busy:
+        if self._transport and not self.busy:
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -164,7 +164,7 @@ class _Connection(asyncio.Protocol):
 
     def _take_request(self) -> None:
         end = self._buffer.find(b"\r\n\r\n")
-        if self._busy or end < 0:
+        if self.busy or end < 0:
             return
         lines = self._buffer[:end].decode("latin1").split("\r\n")
         headers = _headers(lines[1:])
@@ -172,7 +172,7 @@ class _Connection(asyncio.Protocol):
         if body is None:
             return
         self._buffer = self._buffer[body:]
-        self._busy = True
+        self.busy = True
         method, target = lines[0].split(" ")[:2]
         latency = 0.0 if target == HEALTH_PATH else self._backend.settings.latency_seconds
         if latency:
@@ -192,7 +192,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(_head(backend.settings, status, len(body), closing=last))
         if method != "HEAD":
             self._transport.write(body)
-        self._busy = False
+        self.busy = False
         if last:
             self._transport.close()
         elif self._buffer:

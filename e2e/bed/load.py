@@ -138,6 +138,11 @@ class Load:
         """Send nothing more; `run` returns when the requests in flight are answered."""
         self._stopped = True
 
+    @property
+    def sent(self) -> int:
+        """Count the requests that are answered or in flight."""
+        return len(self._outcomes) + len(self._pending)
+
     async def run(self) -> Report:
         """Send, wait for the last answers, and report."""
         client = Client(self.target)

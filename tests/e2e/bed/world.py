@@ -25,9 +25,12 @@ class World:
         self.store = Store(clock=lambda: self.time, rng=rng, allow_loopback_endpoints=True)
         self.cluster = StoreCluster(store=self.store)
         self.controllers = Controllers(self.cluster, clock=lambda: self.time, suffix=suffixes(rng))
-        self.store.subscribe(lambda _, kind, new, old: self.controllers.notice(kind, new or old))
+        self.store.subscribe(self.changed)
         self.addresses = 0
         self.create("namespaces", {"metadata": {"name": NAMESPACE}})
+
+    def changed(self, _: str, kind: str, new: Any, old: Any) -> None:
+        self.controllers.notice(kind, new or old)
 
     def create(self, kind: str, obj: dict[str, Any]) -> None:
         self.store.create(kind, obj["metadata"].get("namespace"), obj)
@@ -84,8 +87,8 @@ class World:
                 }
             ],
         }
-        bound = {**pod, "spec": {**pod["spec"], "nodeName": "node"}}
-        bound = self.cluster.update("pods", bound)
+        spec = {**pod["spec"], "nodeName": "node"}
+        bound = self.cluster.update("pods", {**pod, "spec": spec})
         self.cluster.update("pods", {**bound, "status": status}, "status")
 
     def pods(self, tag: str = "") -> list[Any]:

@@ -1,0 +1,88 @@
+"""The second port of the bed process: what the bed can do that no cluster can."""
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from e2e.bed.apiserver.store import Store
+from e2e.bed.container import Container
+from e2e.bed.controlplane import ControlPlane
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnobServer:
+    """Answers `e2e.bed.knobs.Knobs`."""
+
+    store: Store
+    plane: ControlPlane
+
+    def application(self) -> web.Application:
+        """Build the web application."""
+        application = web.Application()
+        application.add_routes(
+            [
+                web.put("/bed/hold", self._set_hold),
+                web.put("/bed/delays", self._set_delays),
+                web.put("/bed/pods/{namespace}/{name}", self._set_pod),
+                web.post("/bed/pods/{namespace}/{name}/crash", self._crash_pod),
+                web.get("/bed/objects", self._objects),
+                web.post("/bed/forget-history", self._forget_history),
+            ]
+        )
+        return application
+
+    async def _set_hold(self, request: web.Request) -> web.Response:
+        self.store.hold_policy = bool((await request.json())["on"])
+        return web.json_response({})
+
+    async def _set_delays(self, request: web.Request) -> web.Response:
+        seconds: dict[str, float] = await request.json()
+        controllers, pace = self.plane.controllers, self.plane.kubelet.pace
+        own = {field.name for field in fields(controllers.delays)}
+        unknown = set(seconds) - own - {field.name for field in fields(pace)}
+        if unknown:
+            return _refused(f"no such delay: {', '.join(sorted(unknown))}")
+        mine = {name: value for name, value in seconds.items() if name in own}
+        controllers.delays = replace(controllers.delays, **mine)
+        for name in set(seconds) - own:
+            setattr(pace, name, seconds[name])
+        return web.json_response({})
+
+    async def _set_pod(self, request: web.Request) -> web.Response:
+        wanted: Mapping[str, Any] = await request.json()
+        container = self._container(request)
+        if container is None:
+            return _refused("no such pod is running")
+        for name in ("ready", "errors"):
+            if name in wanted:
+                setattr(container.health, name, wanted[name])
+        return web.json_response({})
+
+    async def _crash_pod(self, request: web.Request) -> web.Response:
+        place = request.match_info
+        found = self.plane.kubelet.crash(place["namespace"], place["name"])
+        return web.json_response({}) if found else _refused("no such pod is running")
+
+    async def _objects(self, _: web.Request) -> web.Response:
+        found = {
+            f"{kind.plural}/{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}": obj
+            for kind in self.store.kinds.all()
+            for obj in self.store.list(kind)
+        }
+        return web.json_response(found)
+
+    async def _forget_history(self, _: web.Request) -> web.Response:
+        self.store.compact()
+        return web.json_response({})
+
+    def _container(self, request: web.Request) -> Container | None:
+        place = request.match_info
+        return self.plane.kubelet.container(place["namespace"], place["name"])
+
+
+def _refused(message: str) -> web.Response:
+    return web.Response(status=400, text=message)

@@ -1,0 +1,189 @@
+"""The whole bed: kubectl in, the real proxy in front, answers of the right version out."""
+
+import asyncio
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from e2e.bed import manifests
+from e2e.bed.bed import Bed, Options
+from e2e.bed.children import MissingProgramError, program
+from e2e.bed.client import Client, Request, census
+from e2e.bed.manifests import canary_annotations
+from e2e.bed.polling import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+HOST = "myapp.example"
+
+
+def missing() -> str:
+    """Say which program is missing; empty if none is."""
+    try:
+        program("kubectl"), program("traefik")
+    except MissingProgramError as error:
+        return str(error)
+    return ""
+
+
+if missing():
+    pytest.skip(missing(), allow_module_level=True)
+
+
+@pytest.fixture(scope="module", loop_scope="module")
+async def bed() -> AsyncIterator[Bed]:
+    async with Bed() as bed:
+        await bed.api.apply(manifests.application())
+        canary = manifests.deployment(
+            "myapp-canary", image="janakiramm/myapp:v2", replicas=2, labels={"app": "myapp-canary"}
+        )
+        await bed.api.apply(canary, manifests.service("myapp-canary"))
+        await bed.settled("myapp")
+        await bed.settled("myapp-canary")
+        await bed.serves(HOST, "v1")
+        yield bed
+
+
+async def route(bed: Bed, weight: int = 0, **doors: str) -> None:
+    """Write the canary Ingress and wait until the proxy has it."""
+    annotations = canary_annotations(weight=weight, **doors)
+    await bed.api.delete("ingresses", "myapp-canary")
+    await wait_until(lambda: routers(bed, 1), what="only the main router")
+    await bed.api.apply(manifests.ingress("myapp-canary", annotations=annotations))
+    wanted = 1 + ("header" in doors) + ("cookie" in doors)
+    await wait_until(lambda: is_routed(bed, wanted, weight), what="the canary is routed")
+
+
+async def routers(bed: Bed, count: int) -> bool:
+    return len(await bed.proxy.routers()) == count
+
+
+async def is_routed(bed: Bed, wanted: int, weight: int) -> bool:
+    found = await bed.proxy.routers()
+    return len(found) >= wanted and await bed.proxy.weight("myapp") == weight
+
+
+async def who_answers(bed: Bed, count: int = 20, **headers: str) -> Counter[str]:
+    named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    client = Client(bed.target)
+    try:
+        return await census(client, Request(host=HOST, headers=named), count)
+    finally:
+        client.close()
+
+
+async def test_weight_30_gives_exactly_300_of_1000(bed: Bed) -> None:
+    await route(bed, weight=30, cookie="closing")
+    assert await who_answers(bed, 1000) == {"v1": 700, "v2": 300}
+
+
+async def test_a_header_value_reaches_the_canary_and_nothing_else_does(bed: Bed) -> None:
+    await route(bed, header="X-Account", header_value="mia", cookie="closing")
+    assert await who_answers(bed, X_Account="mia") == {"v2": 20}
+    assert await who_answers(bed, X_Account="Mia") == {"v1": 20}
+    assert await who_answers(bed, X_Account="always") == {"v1": 20}
+    assert await who_answers(bed) == {"v1": 20}
+
+
+async def test_a_header_pattern_is_matched_as_written(bed: Bed) -> None:
+    pattern = r"^(?:mia|tom\x2ek)$"
+    await route(bed, header="X-Account", header_pattern=pattern, cookie="closing")
+    assert await who_answers(bed, X_Account="tom.k") == {"v2": 20}
+    assert await who_answers(bed, X_Account="tomxk") == {"v1": 20}
+    assert await who_answers(bed, Cookie="=always") == {"v1": 20}
+
+
+async def test_a_cookie_opts_in_and_out(bed: Bed) -> None:
+    await route(bed, weight=20, cookie="beta-shop")
+    assert await who_answers(bed, Cookie="a=1; beta-shop=always") == {"v2": 20}
+    assert await who_answers(bed, Cookie="a=1; beta-shop=never") == {"v1": 20}
+    assert await who_answers(bed, 100) == {"v1": 80, "v2": 20}
+
+
+async def test_kubectl_rolls_out_scales_and_undoes(bed: Bed) -> None:
+    manifest = manifests.application("other", namespace="side", image="other:v1", replicas=2)
+    text = "\n---\n".join(map(json.dumps, manifest))
+    await bed.kubectl("apply", "-f", "-", stdin=text)
+    await bed.kubectl("rollout", "status", "deployment/other", "-n", "side", "--timeout=20s")
+    await bed.serves("other.example", "v1")
+    await bed.kubectl("set", "image", "deployment/other", "*=other:v2", "-n", "side")
+    await bed.kubectl("rollout", "status", "deployment/other", "-n", "side", "--timeout=20s")
+    await bed.serves("other.example", "v2")
+    await bed.kubectl("rollout", "undo", "deployment/other", "-n", "side")
+    await bed.serves("other.example", "v1")
+    await bed.kubectl("scale", "deployment/other", "--replicas=4", "-n", "side")
+    await bed.settled("other", "side")
+    assert "4/4" in await bed.kubectl("get", "deployment", "other", "-n", "side")
+    await bed.kubectl("delete", "namespace", "side")
+    await wait_until(lambda: is_empty(bed, "side"), what="namespace side is empty")
+
+
+async def is_empty(bed: Bed, namespace: str) -> bool:
+    return not any(f"/{namespace}/" in key for key in await bed.dump())
+
+
+async def test_load_over_a_weight_change_loses_nothing(bed: Bed) -> None:
+    await route(bed, weight=10, cookie="closing")
+    load = await bed.load(HOST, rate=200, count=300, seconds=5)
+    running = asyncio.create_task(load.run())
+    await wait_until(lambda: load.sent > 100)
+    load.mark("raised")
+    await bed.api.patch(
+        "ingresses", "myapp-canary", {"metadata": {"annotations": canary_annotations(weight=50)}}
+    )
+    report = await running
+    assert report.failures == []
+    assert report.by_version("raised")["v2"] > report.by_version("start")["v2"]
+
+
+async def test_the_hold_pauses_a_new_template_and_can_be_switched_off(bed: Bed) -> None:
+    held = {"metadata": {"labels": {"serinus.dev/held": "myapp"}}}
+    await bed.api.patch("deployments", "myapp", held)
+    image = {"name": "myapp-container", "image": "janakiramm/myapp:v3"}
+    await bed.kubectl(
+        "set", "image", "deployment/myapp", f"{image['name']}={image['image']}", "-n", "canary"
+    )
+    found = await bed.api.get("deployments", "myapp")
+    assert found is not None
+    assert found["spec"]["paused"] is True
+    await bed.serves(HOST, "v1")
+    await bed.knobs.set_hold(on=False)
+    await bed.api.patch("deployments", "myapp", {"spec": {"paused": False}})
+    await bed.serves(HOST, "v3")
+
+
+async def test_everything_is_gone_at_the_end() -> None:
+    began = time.monotonic()
+    async with Bed(Options()) as bed:
+        await bed.api.apply(manifests.application())
+        await bed.serves(HOST, "v1")
+        first_answer = time.monotonic() - began
+        folder, children = bed.folder, [bed.proxy.child.pid]
+    assert not folder.exists()
+    assert not any(is_running(pid) for pid in children)
+    assert first_answer < 10
+
+
+async def test_everything_is_gone_after_an_error() -> None:
+    folders: list[Path] = []
+
+    async def fail_inside() -> None:
+        async with Bed(Options(proxy=False)) as bed:
+            folders.append(bed.folder)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_inside()
+    assert [folder.exists() for folder in folders] == [False]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
