@@ -1,7 +1,5 @@
 """The cluster addresses and node ports that Services are given."""
 
-from __future__ import annotations
-
 from e2e.bed.apiserver.errors import immutable, invalid
 from e2e.bed.apiserver.kinds import Kind
 from e2e.bed.apiserver.trees import JsonObject

@@ -4,8 +4,6 @@ They do what `hold.yaml` and `warn.yaml` do on a real server, for updates of Dep
 themselves (not of their status or scale), whatever the kind of write.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Server-side apply: a configuration merged into the live object, field by field owned."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

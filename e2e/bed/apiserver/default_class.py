@@ -1,7 +1,5 @@
 """The default IngressClass, put on a new Ingress that names none."""
 
-from __future__ import annotations
-
 from e2e.bed.apiserver.kind_rules import CLASS_ANNOTATION
 from e2e.bed.apiserver.trees import JsonObject, at
 

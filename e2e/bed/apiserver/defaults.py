@@ -1,7 +1,5 @@
 """What the API server fills in where a user leaves a field out."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -141,11 +139,7 @@ def _container(container: JsonObject) -> None:
     container.setdefault("imagePullPolicy", _pull_policy(container.get("image") or ""))
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
-    resources = container.setdefault("resources", {})
-    if isinstance(resources, dict) and isinstance(resources.get("limits"), dict):
-        requests = resources.setdefault("requests", {})
-        for name, amount in resources["limits"].items():
-            requests.setdefault(name, amount)
+    _resources(container.setdefault("resources", {}))
     for port in _dicts(container, "ports"):
         port.setdefault("protocol", "TCP")
     for variable in _dicts(container, "env"):
@@ -157,6 +151,12 @@ def _container(container: JsonObject) -> None:
             _probe(container[name])
     for action in (container.get("lifecycle") or {}).values():
         _http_action(action)
+
+
+def _resources(resources: JsonObject) -> None:
+    """Ask for what is limited, where nothing else is asked for."""
+    if resources.get("limits"):
+        resources["requests"] = {**resources["limits"], **(resources.get("requests") or {})}
 
 
 def _pull_policy(image: str) -> str:

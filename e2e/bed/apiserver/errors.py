@@ -1,14 +1,11 @@
 """The refusals of an API server, each with the Status body a client sees."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from e2e.bed.apiserver.kinds import Kind
+from e2e.bed.apiserver.kinds import Kind
 
 MEDIA_TYPES = "the body of the request was in an unknown format - accepted media types include: "
 

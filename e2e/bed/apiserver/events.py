@@ -1,7 +1,5 @@
 """Events of `events.k8s.io` and of the core group: two spellings of one stored object."""
 
-from __future__ import annotations
-
 from e2e.bed.apiserver.kinds import Kind
 from e2e.bed.apiserver.trees import JsonObject
 

@@ -1,7 +1,5 @@
 """What happened to each kind, kept for a while, for watches that join or come back."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field

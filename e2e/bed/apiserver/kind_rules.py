@@ -1,7 +1,5 @@
 """What makes an object of each built-in kind invalid, and what may not change."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias

@@ -1,7 +1,5 @@
 """The table of kinds this server knows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

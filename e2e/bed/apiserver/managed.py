@@ -4,8 +4,6 @@ A node is a dict from path elements (`f:image`, `k:{"name":"web"}`, `v:"x"`) to 
 An element `.` says that the container itself is owned; an empty node means the same.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -208,7 +206,7 @@ def entries_after_update(
         return entries
     taken = joined(added or {}, removed)
     left = [_with_tree(entry, minus(entry["fieldsV1"], taken)) for entry in entries]
-    mine = next((entry["fieldsV1"] for entry in left if writer.owns(entry)), {})
+    mine: Tree = next((entry["fieldsV1"] for entry in left if writer.owns(entry)), {})
     others = [entry for entry in left if entry["fieldsV1"] and not writer.owns(entry)]
     if added is None:
         own = [entry for entry in left if writer.owns(entry) and entry["fieldsV1"]]

@@ -1,7 +1,5 @@
 """What the three patch types make of an object: JSON Patch, merge patch, strategic merge."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

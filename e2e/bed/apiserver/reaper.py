@@ -1,7 +1,5 @@
 """How objects end: grace, finalizers, the garbage of owners, namespaces."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

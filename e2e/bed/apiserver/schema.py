@@ -1,7 +1,5 @@
 """Which lists merge by a key, which are sets, and which maps are written whole."""
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 Path: TypeAlias = tuple[str, ...]

@@ -1,7 +1,5 @@
 """Label and field selectors: parsed once, asked often."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The stored objects with their indexes, versions and listeners; no rule of Kubernetes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 

@@ -7,8 +7,6 @@ Objects that come out are the stored ones: read them, never change them. Objects
 are copied.
 """
 
-from __future__ import annotations
-
 import random
 import time
 import uuid

@@ -1,7 +1,5 @@
 """JSON values as the store keeps them: copied once on the way in, never changed after."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -25,9 +23,7 @@ def compact(value: Any) -> Any:
     """
     if isinstance(value, dict):
         return {
-            key: compact(child)
-            for key, child in value.items()
-            if child is not None and child != [] and child != ()
+            key: compact(child) for key, child in value.items() if child is not None and child != []
         }
     if isinstance(value, list | tuple):
         return [compact(child) for child in value]

@@ -1,7 +1,5 @@
 """What makes an object invalid, whatever its kind: names, labels, annotations, owners."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -70,16 +68,15 @@ def check_types(kind: Kind, obj: JsonObject) -> None:
         ApiError: 400.
     """
     meta = obj["metadata"]
-    for field in ("labels", "annotations"):
-        for value in _values(kind, meta, field):
-            if not isinstance(value, str):
-                raise _undecodable(kind, value, f"ObjectMeta.metadata.{field}", "string")
+    texts = [(meta, field, f"ObjectMeta.metadata.{field}") for field in ("labels", "annotations")]
     if kind.kind == "ConfigMap":
-        for value in _values(kind, obj, "data"):
+        texts.append((obj, "data", "ConfigMap.data"))
+    for owner, field, path in texts:
+        for value in _values(kind, owner, field):
             if not isinstance(value, str):
-                raise _undecodable(kind, value, "ConfigMap.data", "string")
+                raise _undecodable(kind, value, path, "string")
     for field in ("spec", "status"):
-        if field in kind.fields and not isinstance(obj.get(field, {}), dict):
+        if not kind.custom and not isinstance(obj.get(field, {}), dict):
             raise _undecodable(kind, obj[field], f"{kind.kind}.{field}", f"{kind.kind}Spec")
 
 

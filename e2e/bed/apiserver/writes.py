@@ -1,11 +1,9 @@
 """The steps of a write: read the body, check it against what is stored, make the successor."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from e2e.bed.apiserver.errors import (
     Cause,
@@ -76,7 +74,7 @@ class Ask:
             subresource=self.subresource,
         )
 
-    def applying(self) -> Ask:
+    def applying(self) -> Self:
         """Return the same options for a server-side apply."""
         return replace(self, applies=True)
 

@@ -1,0 +1,62 @@
+"""Objects as bytes, each version of an object encoded once."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from e2e.bed.apiserver.events import served_form
+from e2e.bed.apiserver.kinds import Kind
+from e2e.bed.apiserver.trees import JsonObject
+
+
+def dumps(value: Any) -> bytes:
+    """Encode a JSON value compactly."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+class Encoder:
+    """Encodes stored objects; they never change, so the bytes are kept.
+
+    Args:
+        limit: How many objects' bytes are kept; the oldest go first.
+    """
+
+    def __init__(self, limit: int = 8192) -> None:
+        self._limit = limit
+        self._known: dict[int, tuple[JsonObject, bytes]] = {}
+
+    def whole(self, kind: Kind, obj: JsonObject) -> bytes:
+        """Return an object with its kind and apiVersion."""
+        head = dumps({"kind": kind.kind, "apiVersion": kind.api_version})
+        return head[:-1] + b"," + self._rest(kind, obj)[1:]
+
+    def event(self, kind: Kind, event_type: str, obj: JsonObject) -> bytes:
+        """Return one line of a watch."""
+        return b'{"type":"%s","object":%s}\n' % (event_type.encode(), self.whole(kind, obj))
+
+    def list(self, kind: Kind, objects: Sequence[JsonObject], meta: JsonObject) -> bytes:
+        """Return a list; the items of built-in kinds carry neither kind nor apiVersion."""
+        head = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": meta}
+        items: Iterable[bytes]
+        if kind.custom:
+            items = (self.whole(kind, obj) for obj in objects)
+        else:
+            items = (self._rest(kind, obj) for obj in objects)
+        return dumps(head)[:-1] + b',"items":[' + b",".join(items) + b"]}"
+
+    def _rest(self, kind: Kind, obj: JsonObject) -> bytes:
+        """Return an object without its kind and apiVersion."""
+        if kind.group == "events.k8s.io":
+            return dumps(_headless(served_form(kind, obj)))
+        known = self._known.get(id(obj))
+        if known is not None and known[0] is obj:
+            return known[1]
+        encoded = dumps(_headless(obj))
+        if len(self._known) >= self._limit:
+            del self._known[next(iter(self._known))]
+        self._known[id(obj)] = (obj, encoded)
+        return encoded
+
+
+def _headless(obj: JsonObject) -> JsonObject:
+    return {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
