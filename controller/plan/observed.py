@@ -117,6 +117,8 @@ class Observed:
         seen: for a pair (uid, text) of an object and a time written on it, the seconds for which
             this process has seen it there (safety.md section 3, persisted deadline).
         hold: the hold in force; None until it was proven.
+        refusal: what the API server refused in the pass before, in its own words; cleared by a
+            pass whose writes all succeed.
         confirmed: what was read by a quorum read for this pass.
     """
 
@@ -134,6 +136,7 @@ class Observed:
     canary: Pool = field(default_factory=Pool)
     seen: Mapping[tuple[str, str], float] = field(default_factory=dict)
     hold: Hold | None = None
+    refusal: str = ""
     confirmed: frozenset[Ref] = frozenset()
     parameters: Parameters = field(default_factory=Parameters)
 
