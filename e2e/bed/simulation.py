@@ -58,6 +58,6 @@ def control_plane(
         clock=clock,
         pace=pace,
     )
-    plane = ControlPlane(controllers, kubelet, clock=clock)
+    plane = ControlPlane(store, controllers, kubelet, clock=clock)
     store.subscribe(plane.changed)
     return plane

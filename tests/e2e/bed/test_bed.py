@@ -6,9 +6,9 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from e2e.bed import manifests
 from e2e.bed.bed import Bed, Options
@@ -34,7 +34,7 @@ if missing():
     pytest.skip(missing(), allow_module_level=True)
 
 
-@pytest.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bed() -> AsyncIterator[Bed]:
     async with Bed() as bed:
         await bed.api.apply(manifests.application())
@@ -169,16 +169,15 @@ async def test_everything_is_gone_at_the_end() -> None:
 
 
 async def test_everything_is_gone_after_an_error() -> None:
-    folders: list[Path] = []
+    bed = Bed(Options(proxy=False))
 
     async def fail_inside() -> None:
-        async with Bed(Options(proxy=False)) as bed:
-            folders.append(bed.folder)
+        async with bed:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await fail_inside()
-    assert [folder.exists() for folder in folders] == [False]
+    assert not bed.folder.exists()
 
 
 def is_running(pid: int) -> bool:
