@@ -22,7 +22,7 @@ import controller
 from controller.api import names, objects
 from controller.api.errors import ClusterError, RejectedError, UnavailableError
 from controller.api.objects import Kind, Object
-from controller.cluster import failures
+from controller.cluster import failures, pages
 from controller.cluster.clock import Clock, LoopClock, finished
 from controller.settings import Settings, UsageError
 
@@ -295,9 +295,9 @@ class Client:
                     total=self._timeouts.page, sock_connect=self._timeouts.connect
                 ),
             )
-            page = await self._ask(request)
-            items.extend(_items(kind, page, trim))
-            meta = objects.metadata(page)
+            envelope, found = _page(request, await self._read(request), trim)
+            items.extend(found)
+            meta = objects.metadata(envelope)
             if not meta.get("continue"):
                 return Listing(items=tuple(items), version=str(meta.get("resourceVersion", "")))
             query = {**query, "continue": str(meta["continue"])}
@@ -480,11 +480,13 @@ class Client:
 
     async def _ask(self, request: Request) -> Object:
         """Send a request and return the object that is the answer."""
+        return _object(request, await self._read(request))
+
+    async def _read(self, request: Request) -> bytes:
         with _as_unavailable(request):
             response = await self._send(request)
             async with response:
-                body = await response.read()
-        return _object(request, body)
+                return await response.read()
 
     async def _send(self, request: Request) -> aiohttp.ClientResponse:
         """Send a request; return the response if it is a success, else raise what it means."""
@@ -560,15 +562,21 @@ def _object(request: Request, body: bytes) -> Object:
     return value
 
 
-def _items(kind: Kind, page: Object, trim: Trim | None) -> list[Object]:
-    """Return the objects of a page; they carry no kind of their own, so it is put back."""
-    found = page.get("items")
-    named = (
-        {"apiVersion": kind.api_version, "kind": kind.name, **item}
-        for item in (found if isinstance(found, list) else ())
-        if isinstance(item, dict)
-    )
-    return [trim(item) if trim else item for item in named]
+def _page(request: Request, body: bytes, trim: Trim | None) -> tuple[Object, Sequence[Object]]:
+    """Decode a page; its items carry no kind of their own, so it is put back."""
+    kind = request.kind
+
+    def shrink(item: Any) -> Object | None:
+        if not isinstance(item, dict):
+            return None
+        named = {"apiVersion": kind.api_version, "kind": kind.name, **item}
+        return trim(named) if trim else named
+
+    try:
+        envelope, items = pages.decoded(body, shrink)
+    except ValueError as error:
+        raise UnavailableError(f"{request}: the answer is no list: {error}") from error
+    return envelope, [item for item in items if item is not None]
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

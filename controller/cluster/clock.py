@@ -57,23 +57,21 @@ async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, T]) -> 
     Raises:
         TimeoutError: the time ran out; the work was cancelled and has ended.
     """
-    task = asyncio.ensure_future(work)
-    expired = False
-
-    def expire() -> None:
-        nonlocal expired
-        expired = task.cancel()
-
-    timer = clock.call_later(seconds, expire)
+    task = asyncio.create_task(work)
+    timer = clock.call_later(seconds, lambda: _cancel(task))
     try:
-        return await task
-    except asyncio.CancelledError:
-        if expired:
-            raise TimeoutError(f"no end within {seconds:g} s") from None
-        raise
+        # Not `await task`: a cancellation of ours must not be taken for the timer's.
+        await asyncio.wait({task})
+        if task.cancelled():
+            raise TimeoutError(f"no end within {seconds:g} s")
+        return task.result()
     finally:
         timer.cancel()
         await finished(task)
+
+
+def _cancel(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
 
 
 async def finished(*tasks: "asyncio.Task[Any]") -> None:
