@@ -60,11 +60,11 @@ class Knobs:
         (await self.client.delete("/bed/requests")).raise_for_status()
 
     async def set_faults(self, faults: Sequence[Mapping[str, Any]]) -> None:
-        """Let requests fail; each fault is a mapping, see `e2e.bed.faults.Fault`."""
+        """Let requests fail; each fault is a mapping, see `e2e.bed.faults.PlannedFault`."""
         await self._put("/bed/faults", list(faults))
 
     async def forget_history(self) -> None:
-        """Forget old versions: each watch that comes back gets 410."""
+        """Cut every watch and forget old versions: each that comes back gets 410."""
         (await self.client.post("/bed/forget-history")).raise_for_status()
 
     async def _get(self, path: str) -> Any:

@@ -1,13 +1,14 @@
 """The second port of the bed process: what the bed can do that no cluster can."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from e2e.bed.apiserver.store import Store
+from e2e.bed.apiserver.server import ApiServer
 from e2e.bed.container import Container
 from e2e.bed.controlplane import ControlPlane
+from e2e.bed.faults import planned_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class KnobServer:
     """Answers `e2e.bed.knobs.Knobs`."""
 
-    store: Store
+    server: ApiServer
     plane: ControlPlane
 
     def application(self) -> web.Application:
@@ -30,13 +31,16 @@ class KnobServer:
                 web.put("/bed/pods/{namespace}/{name}", self._set_pod),
                 web.post("/bed/pods/{namespace}/{name}/crash", self._crash_pod),
                 web.get("/bed/objects", self._objects),
+                web.get("/bed/requests", self._requests),
+                web.delete("/bed/requests", self._clear_requests),
+                web.put("/bed/faults", self._set_faults),
                 web.post("/bed/forget-history", self._forget_history),
             ]
         )
         return application
 
     async def _set_hold(self, request: web.Request) -> web.Response:
-        self.store.hold_policy = bool((await request.json())["on"])
+        self.server.store.hold_policy = bool((await request.json())["on"])
         return web.json_response({})
 
     async def _set_delays(self, request: web.Request) -> web.Response:
@@ -70,13 +74,28 @@ class KnobServer:
     async def _objects(self, _: web.Request) -> web.Response:
         found = {
             f"{kind.plural}/{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}": obj
-            for kind in self.store.kinds.all()
-            for obj in self.store.list(kind)
+            for kind in self.server.store.kinds.all()
+            for obj in self.server.store.list(kind)
         }
         return web.json_response(found)
 
+    async def _requests(self, _: web.Request) -> web.Response:
+        return web.json_response([asdict(request) for request in self.server.log])
+
+    async def _clear_requests(self, _: web.Request) -> web.Response:
+        self.server.log.clear()
+        return web.json_response({})
+
+    async def _set_faults(self, request: web.Request) -> web.Response:
+        try:
+            self.server.faults[:] = [planned_fault(one) for one in await request.json()]
+        except ValueError as error:
+            return _refused(str(error))
+        return web.json_response({})
+
     async def _forget_history(self, _: web.Request) -> web.Response:
-        self.store.compact()
+        self.server.store.compact()
+        self.server.end_watches()
         return web.json_response({})
 
     def _container(self, request: web.Request) -> Container | None:

@@ -62,7 +62,7 @@ async def _start(flags: Flags, stack: AsyncExitStack) -> dict[str, str]:
     server = ApiServer(store)
     await server.start(LOOPBACK, flags.port)
     stack.push_async_callback(server.stop)
-    knobs = await _serve_knobs(KnobServer(store=store, plane=plane, server=server), stack)
+    knobs = await _serve_knobs(KnobServer(plane=plane, server=server), stack)
     return {"api": server.url, "knobs": knobs}
 
 
