@@ -1,7 +1,7 @@
 """What a plan is made of: writes without an order, one per kind of ownership."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from controller.api.objects import (
@@ -105,24 +105,6 @@ class Plan:
         return self.wanted.union(*(write.confirm for write in self.writes))
 
 
-@dataclass(slots=True, kw_only=True)
-class Draft:
-    """A plan while it is written: the one mutable thing of the core, local to one `decide`."""
-
-    writes: list[Write] = field(default_factory=list)
-    wake_seconds: float | None = None
-    wanted: set[Ref] = field(default_factory=set)
-
-    def add(self, *writes: Write | None) -> None:
-        """Add writes; None is left out."""
-        self.writes += [write for write in writes if write is not None]
-
-    def wake_after(self, seconds: float | None) -> None:
-        """Ask for another pass, at the latest after so many seconds."""
-        if seconds is not None and (self.wake_seconds is None or seconds < self.wake_seconds):
-            self.wake_seconds = max(seconds, 0.0)
-
-
 def ref(kind: Kind, obj: Object) -> Ref:
     """Return the reference to an object."""
     return Ref(kind=kind, namespace=namespace_of(obj), name=name_of(obj))
@@ -201,3 +183,17 @@ def edit_map(
 def changes_something(operations: Sequence[Mapping[str, Any]]) -> bool:
     """Tell whether a JSON Patch does more than test."""
     return any(operation["op"] != "test" for operation in operations)
+
+
+def merge_into(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the merge patch that turns one mapping into the other; what is gone becomes null."""
+    patch: dict[str, Any] = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        was = before.get(key)
+        if isinstance(value, Mapping) and isinstance(was, Mapping):
+            inner = merge_into(was, value)
+            if inner:
+                patch[key] = inner
+        elif key not in before or was != value:
+            patch[key] = value
+    return patch

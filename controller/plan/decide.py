@@ -1,0 +1,105 @@
+"""The plan for one pass. Total: whatever was observed, it never raises."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from controller.api.objects import name_of
+from controller.plan.actions import act
+from controller.plan.draft import Draft, Story, draft_of, keep
+from controller.plan.hold import Readiness, readiness, remember_stable
+from controller.plan.leave import has_traces, plan_leave
+from controller.plan.observed import Observed
+from controller.plan.promote import plan_promotion
+from controller.plan.release import Release, release_of
+from controller.plan.rollback import plan_aborted, plan_rollback
+from controller.plan.stages import Stage, stage_of
+from controller.plan.start import plan_canary, plan_start
+from controller.plan.tell import edit_stable, forget, tell
+from controller.plan.writes import Plan
+
+Planner = Callable[[Release, Draft], Story]
+
+
+def decide(observed: Observed, now: datetime) -> Plan:
+    """Plan one pass over one release.
+
+    Args:
+        observed: everything the pass may look at.
+        now: the API server's time, UTC.
+    """
+    release = release_of(observed, now)
+    draft = draft_of(release)
+    if not release.is_enrolled:
+        return _leaving(release, draft)
+    stage = stage_of(release)
+    if stage is not None:
+        stage = act(release, draft, stage)
+    story = PLANNERS[stage](release, draft)
+    ready = readiness(release, draft, is_quiet=stage in QUIET and not release.is_pending)
+    remember_stable(release, draft)
+    return _finished(release, draft, stage, _explained(stage, story, ready), ready)
+
+
+def _leaving(release: Release, draft: Draft) -> Plan:
+    story = plan_leave(release, draft)
+    if release.found.is_empty and has_traces(release):
+        forget(release, draft)
+    keep(release, draft)
+    edit_stable(release, draft)
+    draft.wake_after(story.left_seconds)
+    return _plan(draft, None)
+
+
+def _finished(
+    release: Release, draft: Draft, stage: Stage | None, story: Story, ready: Readiness
+) -> Plan:
+    keep(release, draft)
+    edit_stable(release, draft)
+    tell(release, draft, stage, story, ready)
+    draft.wake_after(story.left_seconds)
+    draft.wake_after(ready.left_seconds)
+    return _plan(draft, stage)
+
+
+def _plan(draft: Draft, stage: Stage | None) -> Plan:
+    return Plan(
+        stage=stage,
+        writes=tuple(draft.writes),
+        wake_seconds=draft.wake_seconds,
+        wanted=frozenset(draft.wanted),
+    )
+
+
+def _explained(stage: Stage | None, story: Story, ready: Readiness) -> Story:
+    """Without a stage the story is why there is none."""
+    if stage is not None and (stage is not Stage.IDLE or ready.is_ready):
+        return story
+    return Story(reason=ready.reason, message=ready.message, left_seconds=ready.left_seconds)
+
+
+def _plan_nothing(release: Release, _: Draft) -> Story:
+    """Not ready, or the Service is missing for a moment: nothing of ours is touched."""
+    left = 30.0 - release.observed.service_missing_seconds
+    return Story(
+        reason="NotReady",
+        message="",
+        left_seconds=left if release.observed.service is None else None,
+    )
+
+
+def _plan_idle(release: Release, _: Draft) -> Story:
+    name = name_of(release.stable or {})
+    return Story(reason=Stage.IDLE, message=f"Deployment {name} has nothing pending")
+
+
+QUIET: frozenset[Stage | None] = frozenset({None, Stage.IDLE})
+
+PLANNERS: Mapping[Stage | None, Planner] = {
+    None: _plan_nothing,
+    Stage.IDLE: _plan_idle,
+    Stage.STARTING: plan_start,
+    Stage.CANARY: plan_canary,
+    Stage.PROMOTING: plan_promotion,
+    Stage.ROLLING_BACK: plan_rollback,
+    Stage.ABORTED: plan_aborted,
+}

@@ -1,0 +1,80 @@
+"""Leaving: the label is off the Service, or the Service is gone (contract.md section 4)."""
+
+from controller.api import names
+from controller.api.objects import (
+    DEPLOYMENT,
+    annotations_of,
+    is_paused,
+    labels_of,
+    name_of,
+    status_of,
+)
+from controller.api.status import is_our_condition
+from controller.plan.draft import Draft, Story
+from controller.plan.promote import plan_promotion
+from controller.plan.release import Release, Roll
+from controller.plan.routes import clean, close
+from controller.plan.writes import Event, ref
+
+
+def plan_leave(release: Release, draft: Draft) -> Story:
+    """Plan one pass of un-enrolment: a promotion that rolls is finished, anything else ended."""
+    if not release.found.is_empty:
+        return _end(release, draft)
+    if has_traces(release):
+        return Story(reason="Leaving", message="removing what we wrote on the Service")
+    _let_go(release, draft)
+    return Story(reason="Leaving", message="letting the Deployment go")
+
+
+def _end(release: Release, draft: Draft) -> Story:
+    rolls = release.record is not None and release.roll in {
+        Roll.ROLLING,
+        Roll.RETURNING,
+        Roll.DONE,
+    }
+    if rolls and release.stable is not None:
+        return plan_promotion(release, draft)
+    close(release, draft)
+    if release.is_open:
+        return Story(reason="Leaving", message="taking all traffic off the canary")
+    left = release.settling(release.drained_after)
+    if left > 0:
+        return Story(reason="Leaving", message="requests to the canary drain", left_seconds=left)
+    left_to_delete = clean(release, draft)
+    return Story(reason="Leaving", message="removing the canary", left_seconds=left_to_delete)
+
+
+def has_traces(release: Release) -> bool:
+    """Tell whether the Service still carries our status or conditions."""
+    service = release.observed.service
+    if service is None:
+        return False
+    conditions = status_of(service).get("conditions") or ()
+    return names.STATUS in annotations_of(service) or any(map(is_our_condition, conditions))
+
+
+def _let_go(release: Release, draft: Draft) -> None:
+    """Take our labels off the Deployment, last: `held` is what finds the Service again.
+
+    A pause stays where a template waits behind it; otherwise, with `pause` hold, it was ours.
+    """
+    stable = release.stable
+    if stable is None or not release.is_held:
+        return
+    if release.observed.hold is None:
+        return  # an unproven hold: whose pause it is will be known in a moment
+    name = name_of(stable)
+    events = []
+    if release.is_pending:
+        text = (
+            f"Deployment {name} stays paused with a template pending: kubectl rollout resume "
+            f"deployment {name} rolls it to everyone, or put the old template back and resume"
+        )
+        on = ref(DEPLOYMENT, stable)
+        events.append(Event(reason="LeftPending", message=text, type="Warning", on=on))
+    elif is_paused(stable) and release.observed.hold == "pause":
+        draft.release_stable("took our pause off", frozenset({ref(DEPLOYMENT, stable)}))
+    draft.label_stable(names.HELD, None, "let the Deployment go", *events)
+    if names.RESUME in labels_of(stable):
+        draft.label_stable(names.RESUME, None, "and its request to promote")

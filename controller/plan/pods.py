@@ -1,0 +1,140 @@
+"""Making and sizing the canary's pods: up before traffic, down long after it."""
+
+from controller.api import names
+from controller.api.objects import (
+    DEPLOYMENT,
+    DISRUPTION_BUDGET,
+    SERVICE,
+    generation_of,
+    name_of,
+    replicas_of,
+    spec_of,
+    stamp,
+    template_labels,
+    template_of,
+)
+from controller.api.objects import annotations_of as annotations
+from controller.plan.draft import Draft, canary_spec
+from controller.plan.record import Record
+from controller.plan.release import Release
+from controller.plan.routes import canary_refs
+from controller.plan.traffic.exposure import Exposure
+from controller.plan.workload import (
+    budgets_selecting,
+    canary_deployment,
+    canary_pod_labels,
+    canary_service,
+    canary_template,
+    disruption_budget,
+    ports_of,
+)
+from controller.plan.writes import Create, Event, deleted, merge_into, raised, ref
+
+
+def new_record(release: Release) -> Record:
+    """Return the record of a release that begins now, with the template that is pending."""
+    stable = release.stable or {}
+    return Record(
+        revision=release.template_revision,
+        generation=generation_of(stable),
+        stable=release.record.stable if release.record is not None else release.serving,
+        replicas=max(1, replicas_of(stable)),
+        since=stamp(release.now),
+        stale_pin=annotations(release.observed.service or {}).get(names.WEIGHT),
+    )
+
+
+def create_canary(release: Release, draft: Draft, needed: int) -> None:
+    """Create the canary Deployment: the moment a release begins (U1)."""
+    if release.stable is None:
+        return
+    record = new_record(release)
+    service = release.observed.name
+    labels = canary_pod_labels(release.stable, service, record.revision, release.observed.services)
+    if labels is None:  # refused as CanaryPodsSelected before it comes here
+        return
+    message = f"revision {record.revision} starts beside {record.stable}"
+    draft.add(
+        Create(
+            kind=DEPLOYMENT,
+            obj=canary_deployment(release.stable, service, labels, needed, record),
+            why="created the canary Deployment",
+            confirm=frozenset({ref(DEPLOYMENT, release.stable)}),
+            events=(Event(reason="CanaryStarted", message=message),),
+        )
+    )
+
+
+def replace_template(release: Release, draft: Draft, needed: int) -> None:
+    """Give the canary the template that is pending now; nobody is routed to it any more."""
+    if release.stable is None or draft.record is None:
+        return
+    labels = canary_pod_labels(
+        release.stable, release.observed.name, draft.record.revision, release.observed.services
+    )
+    if labels is not None:
+        template = canary_template(release.stable, labels)
+        spec = {
+            "replicas": needed,
+            "template": merge_into(template_of(release.canary or {}), template),
+        }
+        canary_spec(release, draft, spec, "replaced the canary's template", canary_refs(release))
+
+
+def ensure_service(release: Release, draft: Draft) -> None:
+    """Create the canary Service, and keep its ports those of the Service."""
+    service, ours = release.observed.service, release.found.canary_service
+    if service is None or release.stable is None:
+        return
+    wanted = canary_service(release.stable, service)
+    if ours is None:
+        draft.add(Create(kind=SERVICE, obj=wanted, why="created the canary Service"))
+        return
+    spec = wanted["spec"]
+    same_ports = _plain_ports(ports_of(ours)) == _plain_ports(ports_of(service))
+    if same_ports and spec_of(ours).get("selector") == spec["selector"]:
+        return
+    draft.add(raised(SERVICE, ours, {"spec": spec}, "gave the canary Service the user's ports"))
+
+
+def _plain_ports(ports: list[dict[str, object]]) -> list[dict[str, object]]:
+    return [{"protocol": "TCP", **port} for port in ports]
+
+
+def ensure_budget(release: Release, draft: Draft) -> None:
+    """Keep a disruption budget while there are two canary pods and no budget of the user's."""
+    if release.stable is None or release.canary is None:
+        return
+    ours = release.found.budget
+    users = [b for b in release.observed.budgets if ours is None or name_of(b) != name_of(ours)]
+    selecting = budgets_selecting(users, template_labels(release.canary))
+    wanted = replicas_of(release.canary) >= 2 and not selecting
+    if wanted and ours is None:
+        budget = disruption_budget(release.stable, release.observed.name)
+        draft.add(
+            Create(kind=DISRUPTION_BUDGET, obj=budget, why="created the canary's disruption budget")
+        )
+    elif selecting and ours is not None:
+        draft.add(
+            deleted(DISRUPTION_BUDGET, ours, "deleted our budget: the user's covers the pods")
+        )
+
+
+def size(release: Release, draft: Draft, target: Exposure, *, at_least: int = 0) -> int:
+    """Scale the canary for `target`; returns how many pods it should have.
+
+    Up at once. Down only when the exposure that needed the pods has been gone for
+    D_prop + D_drain (T2, S20).
+    """
+    needed = max(at_least, release.pods_allowed or target.pods_needed(release.full))
+    have = replicas_of(release.canary or {})
+    if needed > have:
+        canary_spec(release, draft, {"replicas": needed}, f"scaled the canary up to {needed}")
+    elif needed < have and release.widest.pods_needed(release.full) <= needed:
+        left = release.settling(release.drained_after)
+        if left > 0:
+            draft.wake_after(left)
+        else:
+            why = f"scaled the canary down to {needed}"
+            canary_spec(release, draft, {"replicas": needed}, why, canary_refs(release))
+    return needed

@@ -1,0 +1,107 @@
+"""`RollingBack` and `Aborted`: exposure 0 first, then drain, then pods (safety.md section 4)."""
+
+from controller.plan.actions import end
+from controller.plan.draft import Draft, Story
+from controller.plan.pods import new_record, replace_template
+from controller.plan.promote import plan_promotion
+from controller.plan.release import Release, Roll
+from controller.plan.routes import clean, close, restamp
+from controller.plan.stages import Stage
+from controller.plan.start import rules_of
+
+
+def plan_rollback(release: Release, draft: Draft) -> Story:
+    """Plan one pass of `RollingBack`: why it ends decides what stays afterwards."""
+    restamp(release, draft)
+    if release.is_concluded or draft.outcome != release.status.outcome:
+        return _down(release, draft, "the release has ended")
+    if release.record is None:
+        return _without_record(release, draft)
+    if release.roll is Roll.BACK:
+        return _put_back(release, draft)
+    if release.is_rejected:
+        return _rejected(release, draft)
+    if release.roll is not Roll.HELD:
+        end(release, draft, "the Deployment rolls to another revision", reject=False)
+        return _down(release, draft, "the Deployment rolls to another revision")
+    return _replace(release, draft)
+
+
+def _down(release: Release, draft: Draft, why: str) -> Story:
+    """B1 to B3: close, drain, delete."""
+    close(release, draft)
+    if release.is_open:
+        return _told(f"{why}: taking all traffic off the canary")
+    left = release.settling(release.drained_after)
+    if left > 0:
+        return _told(f"{why}: requests to the canary drain", left)
+    return _told(f"{why}: removing the canary", clean(release, draft))
+
+
+def _told(message: str, left_seconds: float | None = None) -> Story:
+    return Story(reason=Stage.ROLLING_BACK, message=message, left_seconds=left_seconds)
+
+
+def _put_back(release: Release, draft: Draft) -> Story:
+    """The old template is back: nothing is pending. Out of a promotion stable takes over gated."""
+    record = release.record
+    if record is not None and record.approval and release.is_open:
+        return plan_promotion(release, draft)
+    end(release, draft, "the old template was put back", reject=False)
+    return _down(release, draft, "the old template was put back")
+
+
+def _rejected(release: Release, draft: Draft) -> Story:
+    rejected = release.status.rejected
+    record = release.record
+    again = rejected is not None and record is not None and rejected.revision != record.revision
+    why = "an aborted template came back" if again else "aborted"
+    end(release, draft, why, reject=False)
+    return _down(release, draft, why)
+
+
+def _without_record(release: Release, draft: Draft) -> Story:
+    """The canary or its record is missing: close what is left, then begin again or clean up."""
+    if release.canary is None or not release.is_pending or release.is_rejected:
+        return _down(release, draft, "left-overs of a release")
+    draft.record = new_record(release)
+    return _replace(release, draft)
+
+
+def _replace(release: Release, draft: Draft) -> Story:
+    """A newer template in mid-canary: close, drain, then give the canary the newer one."""
+    record = draft.record
+    if record is not None and record.revision != release.template_revision:
+        draft.record = record = new_record(release)
+        draft.tell("Superseded", f"revision {record.revision} takes the canary's place")
+    why = f"revision {release.template_revision} replaces the canary"
+    close(release, draft)
+    if release.is_open:
+        return _told(f"{why}: taking all traffic off the canary")
+    left = release.settling(release.drained_after)
+    if left > 0:
+        return _told(f"{why}: requests to the canary drain", left)
+    if release.refusal is not None:
+        return Story(reason=release.refusal.reason, message=release.refusal.message)
+    replace_template(release, draft, _first_need(release))
+    return _told(why)
+
+
+def _first_need(release: Release) -> int:
+    intent = release.intent
+    if intent is None:
+        return 1
+    first = rules_of(intent, intent.steps[0].weight if intent.steps else 0)
+    return release.pods_allowed or first.pods_needed(release.full)
+
+
+def plan_aborted(release: Release, _: Draft) -> Story:
+    """Plan `Aborted`: nothing is ours any more, and the template is still pending."""
+    rejected = release.status.rejected
+    why = rejected.why if rejected is not None and rejected.why else "aborted"
+    revision = release.template_revision
+    return Story(
+        reason=Stage.ABORTED,
+        message=f"revision {revision} was rejected ({why}); it is still pending and held: "
+        f"retry:{revision}, a newer template, or put the old one back (kubectl canary undo)",
+    )

@@ -1,0 +1,254 @@
+"""Moving exposure: one PATCH on each canary Ingress, up behind gates, down without any."""
+
+from typing import Any
+
+from controller.api import names
+from controller.api.objects import (
+    DEPLOYMENT,
+    DISRUPTION_BUDGET,
+    ENDPOINT_SLICE,
+    INGRESS,
+    SERVICE,
+    Object,
+    moment_of,
+    name_of,
+    spec_of,
+    stamp,
+)
+from controller.plan.checks import Hold
+from controller.plan.draft import Draft
+from controller.plan.observed import Ref
+from controller.plan.refusals import has_affinity
+from controller.plan.release import Release
+from controller.plan.traffic.exposure import CLOSED, Exposure
+from controller.plan.traffic.nginx import changed_at, changed_text
+from controller.plan.workload import canary_ingress_name, canary_name, our_metadata
+from controller.plan.writes import Create, Event, Merge, Write, deleted, lowered, raised, ref
+
+
+def canary_refs(release: Release) -> frozenset[Ref]:
+    """Return what has to be read afresh before the canary is relied on (T1)."""
+    slices = Ref(
+        kind=ENDPOINT_SLICE,
+        namespace=release.observed.namespace,
+        name=canary_name(release.observed.name),
+    )
+    if release.canary is None:
+        return frozenset({slices})
+    return frozenset({slices, ref(DEPLOYMENT, release.canary)})
+
+
+def stable_refs(release: Release) -> frozenset[Ref]:
+    """Return what has to be read afresh before stable is relied on (T1, T3)."""
+    slices = Ref(
+        kind=ENDPOINT_SLICE, namespace=release.observed.namespace, name=release.observed.name
+    )
+    if release.stable is None:
+        return frozenset({slices})
+    return frozenset({slices, ref(DEPLOYMENT, release.stable)})
+
+
+def move(release: Release, draft: Draft, target: Exposure, hold: Hold | None) -> None:
+    """Bring every route to `target`; while the gates hold, only as far as nothing is raised."""
+    for route in release.found.routes.values():
+        written = release.written(route)
+        if target.is_within(written):
+            draft.add(lower(release, route, target))
+        elif hold is None:
+            draft.add(_raise(release, route, target))
+        else:
+            draft.add(lower(release, route, target.meet(written)))
+    for orphan in release.found.orphans:
+        draft.add(lower(release, orphan, CLOSED))
+
+
+def lower(release: Release, route: Object, target: Exposure) -> Merge | None:
+    """Return the PATCH that lowers a route, conditional on its uid only; None: it is so already."""
+    changes = release.found.nginx.change(route, target, release.now)
+    if changes is None:
+        return None
+    return lowered(
+        INGRESS,
+        route,
+        {"metadata": {"annotations": changes}},
+        f"lowered the canary's exposure to {words(target)}",
+        events=_events(release.written(route), target),
+    )
+
+
+def _raise(release: Release, route: Object, target: Exposure) -> Merge | None:
+    changes = release.found.nginx.change(route, target, release.now)
+    if changes is None:
+        return None
+    return raised(
+        INGRESS,
+        route,
+        {"metadata": {"annotations": changes}},
+        f"raised the canary's exposure to {words(target)}",
+        confirm=canary_refs(release),
+        events=_events(release.written(route), target),
+    )
+
+
+def walk_back(release: Release, draft: Draft, target: Exposure) -> None:
+    """Send traffic back to stable: from P3 to P6 this is the raise (safety.md section 3)."""
+    for route in release.found.our_ingresses:
+        changes = release.found.nginx.change(route, target, release.now)
+        if changes is not None:
+            draft.add(
+                raised(
+                    INGRESS,
+                    route,
+                    {"metadata": {"annotations": changes}},
+                    f"walked back to {words(target)}",
+                    confirm=stable_refs(release),
+                    events=_events(release.written(route), target),
+                )
+            )
+
+
+def words(exposure: Exposure) -> str:
+    """Return an exposure for a person; the number of accounts, never which."""
+    parts = [f"weight {exposure.weight}"]
+    if exposure.accounts:
+        parts.append(f"{len(exposure.accounts)} accounts")
+    if exposure.suffix:
+        parts.append(f"suffixes for {float(exposure.share):.2%} of users")
+    if exposure.cookie is not None:
+        parts.append("the visitors' cookie")
+    return ", ".join(parts)
+
+
+def _events(written: Exposure, target: Exposure) -> tuple[Event, ...]:
+    if target.weight != written.weight:
+        reason = "WeightRaised" if target.weight > written.weight else "WeightLowered"
+        message = f"weight {written.weight} to {target.weight}"
+        return (Event(reason=reason, message=message),)
+    if target.doors != written.doors:
+        return (Event(reason="RulesChanged", message=f"the canary is reached by {words(target)}"),)
+    return ()
+
+
+def ensure_routes(release: Release, draft: Draft) -> None:
+    """Create the canary Ingress beside each main (U2), and derive its rules from the live main."""
+    stable = release.stable
+    if stable is None or release.refusal is not None or release.found.canary_service is None:
+        return
+    service = release.observed.name
+    for name, main in release.found.mains.items():
+        rules = release.found.nginx.rules(main, service, canary_name(service))
+        route = release.found.routes.get(name)
+        if route is None:
+            draft.add(_new_route(release, stable, main, rules))
+        else:
+            draft.add(_derived(release, route, rules))
+    _drop_orphans(release, draft)
+
+
+def _drop_orphans(release: Release, draft: Draft) -> None:
+    """Delete a canary Ingress whose main is gone for good: others are left, and it has drained."""
+    orphans = release.found.orphans if release.found.mains else ()
+    closed = [orphan for orphan in orphans if not release.written(orphan).is_open]
+    left = release.settling_of(closed, release.drained_after)
+    if left > 0:
+        draft.wake_after(left)
+        return
+    draft.add(*(deleted(INGRESS, one, "deleted the canary Ingress: no main") for one in closed))
+
+
+def _new_route(
+    release: Release, stable: Object, main: Object, rules: list[dict[str, Any]]
+) -> Write:
+    service = release.observed.name
+    meta = our_metadata(stable, service, canary_ingress_name(service, name_of(main)))
+    return Create(
+        kind=INGRESS,
+        obj=release.found.nginx.ingress(main, rules, meta, release.now),
+        why=f"created the canary Ingress beside {name_of(main)}, closed",
+    )
+
+
+def _derived(release: Release, route: Object, rules: list[dict[str, Any]]) -> Write | None:
+    """Return the PATCH that makes a route fit its main again; nothing else belongs in its spec."""
+    spec = spec_of(route)
+    have = {"rules": spec.get("rules"), "tls": spec.get("tls"), "b": spec.get("defaultBackend")}
+    if have == {"rules": rules, "tls": None, "b": None}:
+        return None
+    annotations = {names.CHANGED: changed_text(release.written(route), release.now)}
+    return raised(
+        INGRESS,
+        route,
+        {
+            "metadata": {"annotations": annotations},
+            "spec": {"rules": rules, "tls": None, "defaultBackend": None},
+        },
+        "derived the canary Ingress from its main again",
+        confirm=canary_refs(release),
+    )
+
+
+def restamp(release: Release, draft: Draft) -> None:
+    """Write the time of a change anew where it is still to come: it counts as now."""
+    for route in release.found.our_ingresses:
+        at = moment_of(changed_at(route))
+        if at is not None and (at - release.now).total_seconds() > FUTURE_SECONDS:
+            text = changed_text(release.written(route), release.now)
+            patch = {"metadata": {"annotations": {names.CHANGED: text}}}
+            draft.add(lowered(INGRESS, route, patch, "corrected a time that was still to come"))
+
+
+FUTURE_SECONDS = 5
+"""API servers behind one address may differ by so much."""
+
+
+def close(release: Release, draft: Draft) -> None:
+    """Take all exposure away, at once and without a gate (B1).
+
+    Where clients stick to the canary by an affinity cookie weight 0 is no rollback: there the
+    time goes to the record first, and then the Ingress (S21).
+    """
+    sticky = {
+        name_of(release.found.routes[name])
+        for name, main in release.found.mains.items()
+        if name in release.found.routes and has_affinity(release.found, main)
+    }
+    for route in release.found.our_ingresses:
+        if name_of(route) not in sticky:
+            draft.add(lower(release, route, CLOSED))
+        elif release.record is None or release.record.changed:
+            draft.add(deleted(INGRESS, route, "deleted the canary Ingress: sessions stick to it"))
+        else:
+            draft.note(changed=stamp(release.now))
+
+
+def clean(release: Release, draft: Draft) -> float | None:
+    """Delete what is ours, in order: Ingresses, then Service and budget, then the Deployment.
+
+    To be called once exposure is 0 and drained. Returns the seconds to wait for, None if nothing
+    is left to do or the next pass follows from what this one writes.
+    """
+    ingresses = release.found.our_ingresses
+    if ingresses:
+        if release.record is not None and release.record.changed < release.last_changed:
+            draft.note(changed=release.last_changed)
+            return None
+        draft.add(*(deleted(INGRESS, one, "deleted the canary Ingress") for one in ingresses))
+        return None
+    return _clean_pods(release, draft)
+
+
+def _clean_pods(release: Release, draft: Draft) -> float | None:
+    if release.record is not None and not release.record.changed:
+        draft.note(changed=stamp(release.now))
+        return None
+    left = release.settling(release.drained_after)
+    if left > 0:
+        return left
+    service, budget = release.found.canary_service, release.found.budget
+    if service is not None:
+        draft.add(deleted(SERVICE, service, "deleted the canary Service"))
+    if budget is not None:
+        draft.add(deleted(DISRUPTION_BUDGET, budget, "deleted the canary's disruption budget"))
+    if service is None and budget is None and release.canary is not None:
+        draft.add(deleted(DEPLOYMENT, release.canary, "deleted the canary Deployment"))
+    return None

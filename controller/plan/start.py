@@ -1,0 +1,257 @@
+"""`Starting` and `Canary`: pods come up, doors open, the weight follows the plan."""
+
+from controller.api import names
+from controller.api.intent import Intent
+from controller.api.objects import annotations_of, spec_of, stamp
+from controller.api.pattern import share_of, suffix_text
+from controller.plan.actions import approve, end
+from controller.plan.checks import Hold, hold_on, pods_hold
+from controller.plan.draft import Draft, Story
+from controller.plan.pods import create_canary, ensure_budget, ensure_service, size
+from controller.plan.ramp import Asked, asked_of
+from controller.plan.release import Release
+from controller.plan.routes import close, ensure_routes, move, restamp, words
+from controller.plan.stages import Stage
+from controller.plan.traffic.exposure import CLOSED, Exposure
+
+FALLS_LIMIT = 3
+"""The fall with this number aborts the release (safety.md section 4, short canary)."""
+SHORT_SECONDS = 10
+"""So long may a canary have fewer pods than its weight needs."""
+DEADLINE_SECONDS = 600
+"""The API server's default of `progressDeadlineSeconds`."""
+
+
+def rules_of(intent: Intent, weight: int) -> Exposure:
+    """Return the exposure that the user's doors make together with a weight."""
+    suffix = suffix_text(intent.suffixes)
+    return Exposure(
+        weight=weight,
+        header=intent.header if intent.accounts or suffix else None,
+        accounts=intent.accounts,
+        suffix=suffix,
+        share=share_of(intent.suffixes) if suffix else CLOSED.share,
+        cookie=intent.cookie,
+    )
+
+
+def asked_now(release: Release, draft: Draft) -> Asked:
+    """Return the weight that is asked for; with a bad configuration, what stands or less."""
+    record = draft.record
+    if release.intent is None or record is None:
+        written = release.narrowest.weight
+        lower = release.found.parsed.weight
+        weight = written if lower is None else min(written, lower)
+        return Asked(weight=weight, message="the configuration is invalid: the plan stands still")
+    return asked_of(release, record, release.intent.steps)
+
+
+def target_of(release: Release, asked: Asked) -> Exposure:
+    """Return the exposure to aim for: the asked one, as far as the user's `replicas` carries it."""
+    if not release.found.mains:
+        return release.narrowest.at_weight(0)
+    if release.intent is None:
+        return release.narrowest.at_weight(min(asked.weight, release.narrowest.weight))
+    wanted = rules_of(release.intent, asked.weight)
+    allowed = release.pods_allowed
+    return wanted if allowed is None else wanted.limited_to(allowed, release.full)
+
+
+def plan_start(release: Release, draft: Draft) -> Story:
+    """Plan one pass of `Starting` (safety.md section 4, Start)."""
+    if release.canary is None or draft.record is None:
+        return _begin(release, draft)
+    asked = asked_now(release, draft)
+    target = target_of(release, asked)
+    needed = _look_after(release, draft, target)
+    waiting = pods_hold(release, needed)
+    if waiting is not None:
+        overdue = _overdue(release, draft)
+        if overdue is not None:
+            end(release, draft, overdue)
+            close(release, draft)
+            return Story(reason=Stage.ROLLING_BACK, message=overdue)
+        return _story(waiting, asked, needed, deadline_left(release))
+    ensure_routes(release, draft)
+    hold = hold_on(release, target)
+    move(release, draft, target, hold)
+    if hold is not None:
+        return _story(hold, asked, needed)
+    if not target.is_open:
+        draft.note(step=0, step_since=stamp(release.now))
+    return Story(
+        reason=Stage.STARTING,
+        message=f"opening the canary to {words(target)}",
+        asked=asked.weight,
+        needed=needed,
+    )
+
+
+def _begin(release: Release, draft: Draft) -> Story:
+    """Create the canary, once nothing that may be left over could route to it."""
+    close(release, draft)
+    left = release.settling(release.propagation)
+    if release.is_open or left > 0:
+        return Story(
+            reason="WaitingForProxy",
+            message="a canary Ingress is left over: closing it before the canary starts",
+            left_seconds=left,
+        )
+    ensure_service(release, draft)
+    intent = release.intent or Intent()
+    first = rules_of(intent, intent.steps[0].weight if intent.steps else 0)
+    needed = release.pods_allowed or first.pods_needed(release.full)
+    create_canary(release, draft, needed)
+    return Story(
+        reason=Stage.STARTING,
+        message=f"starting revision {release.template_revision} beside {release.serving}",
+        needed=needed,
+    )
+
+
+def _look_after(release: Release, draft: Draft, target: Exposure) -> int:
+    """Keep everything of ours as it has to be; returns how many canary pods are needed."""
+    _forget_stale_pin(release, draft)
+    restamp(release, draft)
+    if release.refusal is None:
+        ensure_service(release, draft)
+        ensure_budget(release, draft)
+    full = draft.record is not None and bool(draft.record.approval)
+    return size(release, draft, target, at_least=release.full if full else 0)
+
+
+def _forget_stale_pin(release: Release, draft: Draft) -> None:
+    """Take away a weight that stood before the release began, once (contract.md section 4)."""
+    if draft.record is None or draft.record.stale_pin is None:
+        return
+    standing = annotations_of(release.observed.service or {}).get(names.WEIGHT)
+    if standing == draft.record.stale_pin:
+        draft.remove(names.WEIGHT)
+        draft.tell(
+            "WeightRemoved",
+            f"weight {standing} was set before the release began: set it again, or use steps",
+            warning=True,
+        )
+    else:
+        draft.note(stale_pin=None)
+
+
+def deadline_left(release: Release) -> float | None:
+    """Return the seconds until `ready-deadline` aborts the release."""
+    intent, record = release.intent, release.record
+    if record is None:
+        return None
+    asked = intent.ready_deadline_seconds if intent is not None else None
+    default = spec_of(release.stable or {}).get("progressDeadlineSeconds")
+    seconds = asked or int(default or DEADLINE_SECONDS)
+    return seconds - release.since(record.since)
+
+
+def _overdue(release: Release, draft: Draft) -> str | None:
+    left = deadline_left(release)
+    if left is None or left > 0 or draft.record is None:
+        return None
+    ready = release.canary_ready()
+    return f"only {ready} canary pods became ready before the ready-deadline"
+
+
+def _story(hold: Hold, asked: Asked, needed: int, left_seconds: float | None = None) -> Story:
+    left = hold.left_seconds if hold.left_seconds is not None else left_seconds
+    return Story(
+        reason=hold.reason,
+        message=hold.message,
+        left_seconds=left,
+        asked=asked.weight,
+        needed=needed,
+    )
+
+
+def plan_canary(release: Release, draft: Draft) -> Story:
+    """Plan one pass of `Canary`: the doors are open, the weight follows pin or steps."""
+    short = short_canary(release, draft)
+    if short is not None:
+        return short
+    asked = asked_now(release, draft)
+    target = target_of(release, asked)
+    needed = _look_after(release, draft, target)
+    ensure_routes(release, draft)
+    hold = hold_on(release, target)
+    move(release, draft, target, hold)
+    if hold is not None and not target.is_within(release.narrowest):
+        return _story(hold, asked, needed)
+    if hold is not None and release.refusal is not None:
+        return _story(hold, asked, needed)
+    return _standing(release, draft, asked, target, needed)
+
+
+def _standing(release: Release, draft: Draft, asked: Asked, target: Exposure, needed: int) -> Story:
+    """Note how far the plan has come, and say what it waits for."""
+    written = release.narrowest.doors == target.doors
+    if written:
+        _note_progress(release, draft, asked, target)
+    if draft.record is not None and release.full > draft.record.replicas and written:
+        draft.note(replicas=release.full)
+    message = f"{words(target)}; {asked.message}"
+    if target.weight < asked.weight:
+        message = (
+            f"weight {asked.weight} is asked, but {release.pods_allowed} pods of "
+            f"{names.REPLICAS} carry {target.weight}; {asked.message}"
+        )
+    return Story(
+        reason=Stage.CANARY,
+        message=message,
+        left_seconds=asked.left_seconds,
+        asked=asked.weight,
+        needed=needed,
+    )
+
+
+def _note_progress(release: Release, draft: Draft, asked: Asked, target: Exposure) -> None:
+    record = draft.record
+    if record is None:
+        return
+    if record.short:
+        draft.note(short=False)
+    if record.step != target.weight:
+        draft.note(step=target.weight, step_since=stamp(release.now))
+        return
+    intent = release.intent
+    if asked.is_finished and intent is not None and intent.automatic and not record.approval:
+        approve(release, draft, "the plan")
+
+
+def short_canary(release: Release, draft: Draft) -> Story | None:
+    """Lower at once what the canary cannot carry; None while it carries what it has."""
+    written, ready = release.widest, release.canary_ready()
+    if not written.is_open or release.record is None:
+        return None
+    needed = written.pods_needed(release.record.replicas)
+    if ready >= needed:
+        return None
+    most = release.observed.canary.most_ready_within(SHORT_SECONDS)
+    if ready and (most is None or most >= needed):
+        draft.wake_after(1.0)
+        return None
+    return _fall(release, draft, written.limited_to(ready, release.record.replicas), needed)
+
+
+def _fall(release: Release, draft: Draft, carried: Exposure, needed: int) -> Story:
+    """Count a fall, and lower to what is carried: nothing where no pod is ready."""
+    ready = release.canary_ready()
+    record = draft.record
+    if record is not None and not record.short:
+        if record.falls + 1 >= FALLS_LIMIT:
+            end(release, draft, f"the canary was short of pods {FALLS_LIMIT} times")
+            close(release, draft)
+            return Story(reason=Stage.ROLLING_BACK, message="the canary kept losing its pods")
+        draft.note(falls=record.falls + 1, short=True)
+        draft.tell("CanaryShort", f"{ready} of {needed} canary pods are ready", warning=True)
+    target = carried if ready else CLOSED
+    count = f"{ready} of {needed} canary pods are ready"
+    move(release, draft, target, Hold(reason="CanaryShort", message=count))
+    return Story(
+        reason="CanaryShort",
+        message=f"{count}: lowered to {words(target)} until they are back",
+        needed=needed,
+        degraded=("CanaryShort", count),
+    )

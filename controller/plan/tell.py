@@ -1,0 +1,240 @@
+"""What a pass tells: one PATCH of the Service's status, and one of the stable Deployment."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from controller.api import names
+from controller.api.intent import configuration_digest
+from controller.api.objects import (
+    DEPLOYMENT,
+    SERVICE,
+    Object,
+    annotations_of,
+    condition_of,
+    metadata,
+    name_of,
+    namespace_of,
+    stamp,
+    status_of,
+    uid_of,
+)
+from controller.api.pattern import share_of
+from controller.api.status import Condition, Status, is_our_condition, with_conditions
+from controller.plan.draft import Draft, Story
+from controller.plan.hold import Readiness
+from controller.plan.release import Release
+from controller.plan.stages import Stage
+from controller.plan.writes import Edit, Event, changes_something, edit_map
+
+RUNNING = frozenset({Stage.STARTING, Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK})
+
+
+def tell(
+    release: Release, draft: Draft, stage: Stage | None, story: Story, ready: Readiness
+) -> None:
+    """Add the status write, if anything worth it differs from what the Service says."""
+    service = release.observed.service
+    if service is None:
+        return
+    status = status_now(release, draft, stage, story)
+    due = status.is_due(release.status, release.now)
+    conditions = conditions_now(draft, stage, story, ready)
+    stands = names.STATUS in annotations_of(service)
+    differs = _reasons(service) != {c.type: (c.status, c.reason) for c in conditions}
+    if due is None and stands and not differs and not draft.removed:
+        return
+    if due and stands and not differs and not draft.removed:
+        draft.wake_after(due)
+        return
+    changes: dict[str, str | None] = dict.fromkeys(draft.removed)
+    changes[names.STATUS] = _stamped(status, release)
+    entries = with_conditions(service, conditions, release.now)
+    events = (*_change_of_readiness(service, ready), *draft.events)
+    draft.add(_edit(service, changes, entries, events))
+
+
+def _stamped(status: Status, release: Release) -> str:
+    return replace(status, at=stamp(release.now)).text()
+
+
+def _reasons(service: Object) -> dict[str, tuple[str, str]]:
+    entries = status_of(service).get("conditions") or ()
+    return {
+        str(entry.get("type")): (str(entry.get("status")), str(entry.get("reason")))
+        for entry in entries
+        if is_our_condition(entry)
+    }
+
+
+def _edit(
+    service: Object,
+    annotations: Mapping[str, str | None],
+    conditions: list[Mapping[str, Any]],
+    events: tuple[Event, ...],
+) -> Edit:
+    before = status_of(service).get("conditions")
+    operations: list[dict[str, Any]] = [
+        {"op": "test", "path": "/metadata/uid", "value": uid_of(service)},
+        *edit_map("/metadata/annotations", metadata(service).get("annotations"), annotations),
+    ]
+    if before is not None:
+        operations.append({"op": "test", "path": "/status/conditions", "value": before})
+    if conditions:
+        operations.append({"op": "add", "path": "/status/conditions", "value": conditions})
+    elif before is not None:
+        operations.append({"op": "remove", "path": "/status/conditions"})
+    return Edit(
+        kind=SERVICE,
+        namespace=namespace_of(service),
+        name=name_of(service),
+        operations=tuple(operations),
+        subresource="status",
+        why="told how the release stands",
+        events=events,
+    )
+
+
+def forget(release: Release, draft: Draft) -> None:
+    """Remove our status and conditions from a Service that has left."""
+    service = release.observed.service
+    if service is None:
+        return
+    kept = [e for e in status_of(service).get("conditions") or () if not is_our_condition(e)]
+    event = Event(reason="Left", message="nothing of ours is left on this Service")
+    draft.add(_edit(service, {names.STATUS: None}, kept, (event,)))
+
+
+def status_now(release: Release, draft: Draft, stage: Stage | None, story: Story) -> Status:
+    """Return the status annotation as it should be after this pass."""
+    service = release.observed.service or {}
+    record = draft.record
+    runs = stage in RUNNING and record is not None
+    intent = release.intent
+    return Status(
+        configuration=configuration_digest(annotations_of(service)),
+        stage=str(stage) if stage is not None else None,
+        reason=str(story.reason),
+        message=story.message,
+        revision=_revision(release, stage),
+        asked=story.asked if runs else 0,
+        written=release.widest.weight if runs else 0,
+        step=record.step if runs and record is not None else None,
+        since=record.since if runs and record is not None else "",
+        until=stamp(release.until(story.left_seconds)) if story.left_seconds else "",
+        ready=release.canary_ready() if runs else 0,
+        needed=story.needed if runs else 0,
+        accounts=len(intent.accounts) if intent is not None else 0,
+        share=f"{float(share_of(intent.suffixes)):.4%}" if intent and intent.suffixes else "",
+        commands=commands(release, stage),
+        last=draft.last,
+        rejected=draft.rejected,
+        outcome=draft.outcome,
+        stable=draft.stable,
+    )
+
+
+def _revision(release: Release, stage: Stage | None) -> str:
+    if stage in {None, Stage.IDLE}:
+        return ""
+    return release.template_revision
+
+
+def commands(release: Release, stage: Stage | None) -> tuple[str, ...]:
+    """Return the lines to paste that go on from here."""
+    service, namespace = release.observed.name, release.observed.namespace
+    where = f"{service} -n {namespace}"
+    deployment = name_of(release.stable or {})
+    resume = f"kubectl rollout resume deployment {deployment} -n {namespace}"
+    abort, undo = f"kubectl canary abort {where}", f"kubectl canary undo {where}"
+    revision = release.template_revision
+    action = f"kubectl annotate service {where} --overwrite {names.ACTION}="
+    match stage:
+        case Stage.STARTING:
+            return (abort,)
+        case Stage.CANARY:
+            more = f"kubectl canary set-weight {service} 10 -n {namespace}"
+            return (more, f"{action}promote:{revision}", resume, abort)
+        case Stage.PROMOTING:
+            return (abort, undo)
+        case Stage.ABORTED:
+            return (f"{action}retry:{revision}", undo)
+        case _:
+            return ()
+
+
+def conditions_now(
+    draft: Draft, stage: Stage | None, story: Story, ready: Readiness
+) -> list[Condition]:
+    """Return our conditions as they should be after this pass."""
+    runs = stage in RUNNING
+    found = [
+        Condition(
+            type=names.READY,
+            status="True" if ready.is_ready else "False",
+            reason=ready.reason,
+            message=ready.message,
+        ),
+        Condition(
+            type=names.PROGRESSING,
+            status="True" if runs else "False",
+            reason=str(story.reason),
+            message=story.message,
+        ),
+        _degraded(story),
+    ]
+    if draft.outcome is not None:
+        promoted = draft.outcome.result == "promoted"
+        found.append(
+            Condition(
+                type=names.PROMOTED,
+                status="True" if promoted else "False",
+                reason="Promoted" if promoted else "Aborted",
+                message=f"revision {draft.outcome.revision}: {draft.outcome.why}",
+            )
+        )
+    return found
+
+
+def _degraded(story: Story) -> Condition:
+    if story.degraded is None:
+        return Condition(
+            type=names.DEGRADED, status="False", reason="AsExpected", message="nothing is wrong"
+        )
+    reason, message = story.degraded
+    return Condition(type=names.DEGRADED, status="True", reason=reason, message=message)
+
+
+def _change_of_readiness(service: Object, ready: Readiness) -> tuple[Event, ...]:
+    before = condition_of(service, names.READY) or {}
+    if ready.is_ready or before.get("reason") == ready.reason or ready.reason == "TakingHold":
+        return ()
+    return (Event(reason=ready.reason, message=ready.message, type="Warning"),)
+
+
+def edit_stable(release: Release, draft: Draft) -> None:
+    """Add the one PATCH of the stable Deployment: `spec.paused` and our two labels."""
+    stable = release.stable
+    if stable is None or (draft.paused is None and not draft.labels):
+        return
+    operations: list[dict[str, Any]] = [
+        {"op": "test", "path": f"/metadata/{draft.tested}", "value": metadata(stable)[draft.tested]}
+    ]
+    operations += edit_map("/metadata/labels", metadata(stable).get("labels"), draft.labels)
+    if draft.paused is True:
+        operations.append({"op": "add", "path": "/spec/paused", "value": True})
+    elif draft.paused is False:
+        operations.append({"op": "remove", "path": "/spec/paused"})
+    if not changes_something(operations):
+        return
+    draft.add(
+        Edit(
+            kind=DEPLOYMENT,
+            namespace=namespace_of(stable),
+            name=name_of(stable),
+            operations=tuple(operations),
+            why="; ".join(draft.stable_why),
+            confirm=draft.stable_confirm,
+            events=tuple(draft.stable_events),
+        )
+    )
