@@ -72,17 +72,36 @@ class Proxy:
         """Answer its routers as they are in force, by name without the provider."""
         return {_short(entry): entry for entry in await self._read("routers")}
 
-    async def weight(self, service: str) -> int:
-        """Answer the canary weight in force for a stable Service; 0 when there is no canary.
+    async def weights(self, service: str, namespace: str = "canary") -> dict[str, int]:
+        """Answer the canary weights in force for a stable Service.
 
-        Args:
-            service: The canary Service's name, as part of the proxy's service name.
+        Returns:
+            The weight by the proxy's name of the stable side, one for each Ingress that has a
+            canary; empty when none has one.
         """
-        for entry in (await self.services()).values():
-            for part in (entry.get("weighted") or {}).get("services") or ():
-                if service in part["name"] and "-canary@" in part["name"]:
-                    return int(part.get("weight") or 0)
-        return 0
+        services = await self.services()
+        stable = [name for name, entry in services.items() if _is_for(entry, service, namespace)]
+        return {
+            name: int(part.get("weight") or 0)
+            for name in stable
+            for part in (services.get(f"{name}-wrr", {}).get("weighted") or {}).get("services", ())
+            if part["name"].partition("@")[0] == f"{name}-canary"
+        }
+
+    async def weight(self, service: str, namespace: str = "canary") -> int:
+        """Answer the highest canary weight in force for a stable Service; 0 without a canary."""
+        return max((await self.weights(service, namespace)).values(), default=0)
+
+    async def has_canary(self, service: str, namespace: str = "canary") -> bool:
+        """Say whether a canary Ingress is in force for a stable Service, at whatever weight."""
+        return bool(await self.weights(service, namespace))
+
+    async def canary_rules(self, service: str, namespace: str = "canary") -> list[str]:
+        """Answer the proxy's rules of the header and cookie that lead to the canary."""
+        weights = await self.weights(service, namespace)
+        targets = {f"{name}-canary" for name in weights}
+        routers = (await self.routers()).values()
+        return sorted({r["rule"] for r in routers if r["service"].partition("@")[0] in targets})
 
     async def metrics(self) -> str:
         """Answer its metrics in the text format of Prometheus."""
@@ -97,6 +116,12 @@ class Proxy:
 
 def _short(entry: Mapping[str, Any]) -> str:
     return str(entry["name"]).partition("@")[0]
+
+
+def _is_for(entry: Mapping[str, Any], service: str, namespace: str) -> bool:
+    metadata = (entry.get("observability") or {}).get("metadata") or {}
+    found = metadata.get("kubernetes") or {}
+    return (found.get("name"), found.get("namespace")) == (service, namespace)
 
 
 def _flags(port: int, admin_port: int, certificate: Path) -> list[str]:

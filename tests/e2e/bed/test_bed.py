@@ -50,21 +50,18 @@ async def bed() -> AsyncIterator[Bed]:
 
 async def route(bed: Bed, weight: int = 0, **doors: str) -> None:
     """Write the canary Ingress and wait until the proxy has it."""
+
+    async def is_plain() -> bool:
+        return not await bed.proxy.has_canary("myapp")
+
+    async def is_routed() -> bool:
+        return await bed.proxy.weights("myapp") == {"canary-myapp-myapp-80": weight}
+
     annotations = canary_annotations(weight=weight, **doors)
     await bed.api.delete("ingresses", "myapp-canary")
-    await wait_until(lambda: routers(bed, 1), what="only the main router")
+    await wait_until(is_plain)
     await bed.api.apply(manifests.ingress("myapp-canary", annotations=annotations))
-    wanted = 1 + ("header" in doors) + ("cookie" in doors)
-    await wait_until(lambda: is_routed(bed, wanted, weight), what="the canary is routed")
-
-
-async def routers(bed: Bed, count: int) -> bool:
-    return len(await bed.proxy.routers()) == count
-
-
-async def is_routed(bed: Bed, wanted: int, weight: int) -> bool:
-    found = await bed.proxy.routers()
-    return len(found) >= wanted and await bed.proxy.weight("myapp") == weight
+    await wait_until(is_routed)
 
 
 async def who_answers(bed: Bed, count: int = 20, **headers: str) -> Counter[str]:
