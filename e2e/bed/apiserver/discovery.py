@@ -27,8 +27,17 @@ SWAGGER: JsonObject = {
 SWAGGER_PROTOBUF = b"\x0a\x032.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.37.2\x42\x00"
 """The same document, empty, in the encoding older clients ask for."""
 
-_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
-_PART_VERBS = ("get", "patch", "update")
+_VERBS: tuple[str, ...] = (
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+)
+_PART_VERBS: tuple[str, ...] = ("get", "patch", "update")
 _REVIEWS = {
     "authentication.k8s.io": ("selfsubjectreviews", "SelfSubjectReview"),
     "authorization.k8s.io": ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
@@ -94,7 +103,9 @@ def _resources_of(kind: Kind) -> Iterator[Resource]:
         short=kind.short,
         categories=kind.categories,
     )
-    parts = [("status", kind.kind, kind.group, kind.version, _PART_VERBS)] if kind.status else []
+    parts: list[tuple[str, str, str, str, tuple[str, ...]]] = []
+    if kind.status:
+        parts.append(("status", kind.kind, kind.group, kind.version, _PART_VERBS))
     if kind.scale:
         parts.append(("scale", "Scale", "autoscaling", "v1", _PART_VERBS))
     if kind.kind == "Pod":

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -26,6 +26,9 @@ from e2e.bed.apiserver.streams import Streams
 from e2e.bed.apiserver.subresources import bind, evict, patch_scale, put_scale, scale_of
 from e2e.bed.apiserver.tables import partial_metadata, table_of
 from e2e.bed.apiserver.trees import JsonObject, at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _JSON = "application/json"
 _HEALTH = frozenset({"/healthz", "/livez", "/readyz"})

@@ -84,7 +84,8 @@ def bind(
         name,
         "strategic",
         {"status": {"conditions": [scheduled]}},
-        **{**how, "subresource": "status"},
+        subresource="status",
+        dry_run=how.get("dry_run", False),
     )
     return _SUCCESS
 
