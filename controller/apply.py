@@ -8,7 +8,7 @@ from typing import Any, Protocol, assert_never
 import structlog
 
 from controller.api import objects
-from controller.api.errors import ClusterError, NotFoundError
+from controller.api.errors import ClusterError, NotFoundError, UnavailableError
 from controller.api.objects import Kind, Object
 from controller.plan.observed import Ref
 from controller.plan.writes import Create, Delete, Edit, Event, Merge, Plan, Write, ref
@@ -78,14 +78,21 @@ class Applier:
         client: what writes.
         memory: what is told every answer.
         tell: has an event written on the Service, once its write was carried out.
+        may_write: asked before each write; a process that was frozen may have lost its Lease.
     """
 
     def __init__(
-        self, client: Writer, memory: Memory, *, tell: Callable[[Ref, Event], None]
+        self,
+        client: Writer,
+        memory: Memory,
+        *,
+        tell: Callable[[Ref, Event], None],
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._client = client
         self._memory = memory
         self._tell = tell
+        self._may_write = may_write
 
     async def apply(self, key: Key, plan: Plan) -> tuple[Failure, ...]:
         """Carry out all writes at once, as a plan has no order; return those that failed."""
@@ -113,6 +120,8 @@ class Applier:
         return None
 
     async def _send(self, write: Write) -> None:
+        if not self._may_write():
+            raise UnavailableError(f"{target_of(write).name}: not written, the Lease is not held")
         match write:
             case Create():
                 answer = await self._client.create(write.kind, write.obj)

@@ -66,13 +66,21 @@ class Observer:
         self._tracker = Tracker(monotonic)
 
     def changed(self, kind: Kind, old: Object | None, new: Object | None) -> set[Key]:
-        """Take in one change of one object; return the releases that may have to act on it.
+        """Take in one change of one object; return the releases that may have to act on it."""
+        self.track(kind, old, new)
+        return self.keys_of_change(kind, old, new)
+
+    def track(self, kind: Kind, old: Object | None, new: Object | None) -> None:
+        """Take in one change of one object, for the ages of things.
 
         To be called for every change of every store, when the store already shows it.
         """
         if new is not None and kind == objects.ENDPOINT_SLICE and self._is_from_list(new):
             self._tracker.jumped(new)
         self._tracker.changed(kind, old, new)
+
+    def keys_of_change(self, kind: Kind, old: Object | None, new: Object | None) -> set[Key]:
+        """Return the releases that a change may concern; None is no object."""
         return wakeup.keys_of_change(self.stores, kind, old, new)
 
     def keys_for(self, kind: Kind, obj: Object) -> set[Key]:

@@ -36,7 +36,7 @@ def keys_of_change(stores: Stores, kind: Kind, old: Object | None, new: Object |
     """Return the releases that a change from `old` to `new` may concern; None is no object."""
     told = [obj for obj in (old, new) if obj is not None]
     if kind in _NEIGHBOURS and len(told) == 2 and _is_same_to_neighbours(told[0], told[1]):
-        return _own_keys(stores, kind, told[1])
+        return _own_keys(stores, kind, told[0]) | _own_keys(stores, kind, told[1])
     return set().union(*(keys_for(stores, kind, obj) for obj in told))
 
 
@@ -47,7 +47,7 @@ def keys_for(stores: Stores, kind: Kind, obj: Object) -> set[Key]:
 
 def _is_same_to_neighbours(old: Object, new: Object) -> bool:
     """Tell whether only what no other release looks at differs: status, our annotations."""
-    return spec_of(old) == spec_of(new) and _user_annotations(old) == _user_annotations(new)
+    return all(aspect(old) == aspect(new) for aspect in (spec_of, labels_of, _user_annotations))
 
 
 def _user_annotations(obj: Object) -> dict[str, str]:

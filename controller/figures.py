@@ -1,0 +1,61 @@
+"""Shows in `/metrics` what every pass did, and where every release stands."""
+
+from typing import Final
+
+from controller.api import objects
+from controller.api.status import Status, status_in
+from controller.cluster.metrics import FAILED, RUNNING, SUCCEEDED, Metrics
+from controller.reconciler import Pass
+from controller.stores import Stores, is_enrolled
+from controller.tracker import Key
+
+SETTLED_STAGES: Final = (None, "Idle", "Aborted")
+"""Stages in which no release runs."""
+
+
+class Figures:
+    """Keeps the series of each release in line with its status annotation.
+
+    Args:
+        metrics: the series.
+        stores: where the Services are.
+    """
+
+    def __init__(self, metrics: Metrics, stores: Stores) -> None:
+        self._metrics = metrics
+        self._stores = stores
+        self._shown: set[Key] = set()
+
+    def show(self, key: Key, made: Pass, seconds: float) -> None:
+        """Take in a pass over a release and how long it took."""
+        self._metrics.reconcile_seconds.observe(seconds)
+        for error in made.errors:
+            self._metrics.reconcile_errors.labels(type(error).__name__).inc()
+        service = self._stores.get(objects.SERVICE, *key)
+        if service is None or not is_enrolled(service):
+            self._forget(key)
+            return
+        self._show(key, status_in(service))
+
+    def _show(self, key: Key, status: Status) -> None:
+        self._shown.add(key)
+        self._metrics.show_weight(*key, desired=status.asked, observed=status.written)
+        standing = _standing(status)
+        if standing is not None:
+            self._metrics.canary_status.labels(*key).set(standing)
+
+    def _forget(self, key: Key) -> None:
+        if key in self._shown:
+            self._shown.discard(key)
+            self._metrics.forget(*key)
+
+
+def _standing(status: Status) -> int | None:
+    """Return how the release stands, or the last one stood; None before the first."""
+    if status.stage not in SETTLED_STAGES:
+        return RUNNING
+    if status.stage == "Aborted":
+        return FAILED
+    if status.outcome is None:
+        return None
+    return SUCCEEDED if status.outcome.result == "promoted" else FAILED
