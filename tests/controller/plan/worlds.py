@@ -1,0 +1,289 @@
+"""Builders: a good world of one release, of which a test changes what it is about."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from controller.api import names
+from controller.api.intent import parse
+from controller.api.objects import Object, digest, revision_of, stamp
+from controller.plan.observed import Endpoint, Observed, Parameters, Pool, ReplicaSet
+from controller.plan.record import Record
+from controller.plan.start import rules_of
+from controller.plan.traffic.exposure import CLOSED, Exposure
+from controller.plan.traffic.nginx import Nginx, changed_text, closing_name
+from controller.plan.workload import (
+    canary_deployment,
+    canary_pod_labels,
+    canary_service,
+    disruption_budget,
+    our_metadata,
+)
+
+NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(hours=1)
+NAMESPACE = "canary"
+NAME = "myapp"
+LONG = 3600.0
+PREFIX = "nginx.ingress.kubernetes.io"
+
+
+def uid(kind: str, name: str) -> str:
+    """Return a uid that a test can foresee."""
+    return f"uid-{digest([kind, name])}"
+
+
+def meta(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    """Return metadata as the API server fills it in."""
+    return {
+        "name": name,
+        "namespace": NAMESPACE,
+        "uid": uid(kind, name),
+        "resourceVersion": "100",
+        "creationTimestamp": stamp(LONG_AGO),
+        **more,
+    }
+
+
+def template(version: str = "v1", **labels: str) -> dict[str, Any]:
+    """Return a pod template with an image of this version."""
+    return {
+        "metadata": {"labels": {"app": "myapp", **labels}},
+        "spec": {
+            "containers": [
+                {
+                    "name": "myapp-container",
+                    "image": f"janakiramm/myapp:{version}",
+                    "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+                }
+            ]
+        },
+    }
+
+
+V1 = revision_of(template("v1"))
+V2 = revision_of(template("v2"))
+V3 = revision_of(template("v3"))
+
+
+def deployment(
+    version: str = "v1",
+    *,
+    replicas: int = 4,
+    paused: bool = False,
+    held: bool = True,
+    generation: int = 1,
+    **spec: Any,
+) -> dict[str, Any]:
+    """Return the stable Deployment, complete unless `spec` or a test says otherwise."""
+    labels = {"app": "myapp", **({names.HELD: NAME} if held else {})}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": meta("Deployment", NAME, labels=labels, generation=generation),
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "myapp"}},
+            "template": template(version),
+            **({"paused": True} if paused else {}),
+            **spec,
+        },
+        "status": {"observedGeneration": generation, "replicas": replicas},
+    }
+
+
+def service(annotations: Mapping[str, str] | None = None, **spec: Any) -> dict[str, Any]:
+    """Return the enrolled Service."""
+    more = {"annotations": dict(annotations)} if annotations else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": meta("Service", NAME, labels={names.CANARY: names.ENABLED}, **more),
+        "spec": {
+            "clusterIP": "10.96.0.1",
+            "selector": {"app": "myapp"},
+            "ports": [{"port": 80, "targetPort": 8080, "protocol": "TCP"}],
+            **spec,
+        },
+        "status": {"loadBalancer": {}},
+    }
+
+
+def ingress(name: str = NAME, host: str = "myapp.example", **annotations: str) -> dict[str, Any]:
+    """Return a main Ingress of the Service; annotation keys without the prefix."""
+    keys = {f"{PREFIX}/{key.replace('_', '-')}": value for key, value in annotations.items()}
+    path = {
+        "path": "/",
+        "pathType": "Prefix",
+        "backend": {"service": {"name": NAME, "port": {"number": 80}}},
+    }
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": meta("Ingress", name, **({"annotations": keys} if keys else {})),
+        "spec": {
+            "ingressClassName": "nginx",
+            "rules": [{"host": host, "http": {"paths": [path]}}],
+        },
+    }
+
+
+def replica_set(
+    version: str, pods: int, *, ready: int | None = None, owner: str = NAME, number: int = 1
+) -> ReplicaSet:
+    """Return a ReplicaSet of stable, or of the canary where `owner` says so."""
+    revision = revision_of(template(version))
+    return ReplicaSet(
+        name=f"{owner}-{revision}",
+        owner=uid("Deployment", owner),
+        revision=revision,
+        number=number,
+        wanted=pods,
+        pods=pods,
+        ready=pods if ready is None else ready,
+    )
+
+
+def pool(set_name: str, ready: int, *, age: float = LONG) -> Pool:
+    """Return so many ready endpoints of a ReplicaSet's pods, ready for `age` seconds."""
+    return Pool(
+        endpoints=tuple(
+            Endpoint(pod=f"{set_name}-{index}", age_seconds=age) for index in range(ready)
+        ),
+        history=((LONG, ready),),
+    )
+
+
+def idle(annotations: Mapping[str, str] | None = None, **changes: Any) -> Observed:
+    """Return an enrolled, held application at rest."""
+    stable_set = replica_set("v1", 4)
+    world = Observed(
+        namespace=NAMESPACE,
+        name=NAME,
+        service=service(annotations),
+        deployments=(deployment(),),
+        replica_sets=(stable_set,),
+        services=(service(annotations),),
+        ingresses=(ingress(),),
+        stable=pool(stable_set.name, 4),
+        hold="admission",
+        parameters=Parameters(propagation_seconds=10, drain_seconds=30, ready_seconds=5),
+    )
+    return replace(world, **changes)
+
+
+def pending(annotations: Mapping[str, str] | None = None, **changes: Any) -> Observed:
+    """Return the same with v2 pending behind the hold."""
+    stable = deployment("v2", paused=True, generation=2)
+    return idle(annotations, **{"deployments": (stable,), **changes})
+
+
+def record(**changes: Any) -> Record:
+    """Return the record of a release of v2 over v1 that began long ago."""
+    begun = Record(revision=V2, generation=2, stable=V1, replicas=4, since=stamp(LONG_AGO))
+    return replace(begun, **changes)
+
+
+def canary(
+    version: str = "v2", *, pods: int = 2, kept: Record | None = None
+) -> tuple[Object, ReplicaSet]:
+    """Return the canary Deployment as the API server shows it, and its ReplicaSet."""
+    source = deployment(version)
+    revision = revision_of(template(version))
+    labels = canary_pod_labels(source, NAME, revision, [service()])
+    assert labels is not None
+    made = canary_deployment(source, NAME, labels, pods, kept or record())
+    name = made["metadata"]["name"]
+    filled = {**meta("Deployment", name, generation=1), **made["metadata"]}
+    shown = {**made, "metadata": filled, "status": {"observedGeneration": 1, "replicas": pods}}
+    own = revision_of(made["spec"]["template"])
+    ours = ReplicaSet(
+        name=f"{name}-{own}",
+        owner=uid("Deployment", name),
+        revision=own,
+        number=1,
+        wanted=pods,
+        pods=pods,
+        ready=pods,
+    )
+    return shown, ours
+
+
+def nginx() -> Nginx:
+    """Return the annotation keys of the application."""
+    return Nginx(prefix=PREFIX, closing=closing_name(uid("Service", NAME)))
+
+
+def route(
+    exposure: Exposure = CLOSED, *, at: datetime = LONG_AGO, main: str = NAME
+) -> dict[str, Any]:
+    """Return the canary Ingress beside a main, with this exposure written `at` a time."""
+    plane = nginx()
+    name = f"{NAME}-canary" if main == NAME else f"{NAME}-{main}-canary"
+    owner = our_metadata(deployment(), NAME, name)
+    made = plane.ingress(ingress(main), plane.rules(ingress(main), NAME, f"{NAME}-canary"), owner, at)
+    annotations = {**plane.keys_for(exposure), names.CHANGED: changed_text(exposure, at)}
+    filled = {**meta("Ingress", name), **owner, "annotations": annotations}
+    return {**made, "metadata": filled}
+
+
+def ours(obj: Object, kind: str) -> dict[str, Any]:
+    """Return an object of ours as the API server shows it."""
+    shown = {**meta(kind, obj["metadata"]["name"]), **obj["metadata"]}
+    return {**obj, "metadata": shown}
+
+
+def running(
+    annotations: Mapping[str, str] | None = None,
+    *,
+    exposure: Exposure | None = None,
+    pods: int = 2,
+    kept: Record | None = None,
+    at: datetime = LONG_AGO,
+    **changes: Any,
+) -> Observed:
+    """Return a release of v2 in stage Canary: doors as the annotations say, all settled.
+
+    Args:
+        annotations: of the Service.
+        exposure: what the canary Ingress says; by default what the annotations ask for.
+        pods: ready canary pods.
+        kept: the record on the canary Deployment.
+        at: when the canary Ingress was last changed.
+        changes: fields of the observed world.
+    """
+    parsed = parse(annotations or {})
+    assert parsed.intent is not None
+    weight = parsed.intent.weight or 0
+    wanted = rules_of(parsed.intent, weight) if exposure is None else exposure
+    shown, canary_set = canary(pods=pods, kept=kept or record(step=wanted.weight))
+    beside = ours(canary_service(deployment(), service()), "Service")
+    budget = ours(disruption_budget(deployment(), NAME), "PodDisruptionBudget")
+    stable = deployment("v2", paused=True, generation=2)
+    path = route(wanted, at=at)
+    world = idle(
+        annotations,
+        deployments=(stable, shown),
+        replica_sets=(replica_set("v1", 4), canary_set),
+        services=(service(annotations), beside),
+        ingresses=(ingress(), path),
+        budgets=(budget,) if pods >= 2 else (),
+        canary=pool(canary_set.name, pods),
+        seen=seen_for(LONG, path),
+    )
+    return replace(world, **changes)
+
+
+def seen_for(seconds: float, *routes: Object) -> dict[tuple[str, str], float]:
+    """Return that this process has seen the last change of these routes for so long."""
+    return {
+        (entry["metadata"]["uid"], entry["metadata"]["annotations"][names.CHANGED]): seconds
+        for entry in routes
+    }
+
+
+def status(**values: Any) -> dict[str, str]:
+    """Return the status annotation with these JSON values."""
+    return {names.STATUS: json.dumps(values)}
