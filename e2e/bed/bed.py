@@ -62,6 +62,8 @@ class Bed:
     folder: Path = field(init=False)
     server: str = field(init=False)
     """The URL of the API server."""
+    pid: int = field(init=False)
+    """Of the bed process."""
     _proxy: Proxy | None = None
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -214,6 +216,7 @@ class Bed:
         log = self.folder / "bed.log"
         child = Child.start("bed", command, log=log, env=environment(), cwd=ROOT)
         self._stack.push_async_callback(child.stop)
+        self.pid = child.pid
 
         def is_ready() -> bool:
             child.check()

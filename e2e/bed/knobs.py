@@ -23,7 +23,8 @@ class Knobs:
         Args:
             seconds: `deployments`, `replicasets`, `endpointslices` (from a change to the
                 controller's pass), `start` (of a container), `termination` (from a pod's deletion
-                to its SIGTERM); those left out stay as they are.
+                to its SIGTERM), `backoff` (before the first restart), `probe` (between two
+                readiness probes); those left out stay as they are.
         """
         await self._put("/bed/delays", seconds)
 

@@ -22,8 +22,8 @@ from e2e.bed.workloads.cluster import (
 )
 
 NODE = "bed-node"
-BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
-"""Waits between the restarts of a container that keeps ending."""
+LONGEST_BACKOFF = 300.0
+"""Seconds between the restarts of a container that keeps ending, at most."""
 
 LOG = logging.getLogger(__name__)
 
@@ -60,6 +60,10 @@ class Pace:
     """From binding to the open listener, where the pod does not say."""
     termination: float = 0.0
     """From the deletion of a pod to its preStop hook or SIGTERM."""
+    backoff: float = 1.0
+    """Before the first restart of a container that ended; doubled each time."""
+    probe: float = 0.0
+    """Between two readiness probes; 0 leaves it to the pod."""
 
 
 class Kubelet:
@@ -203,7 +207,7 @@ class Kubelet:
             LOG.warning("%s", pod.message)
 
     def _backoff(self, pod: _Pod) -> float:
-        return BACKOFF_SECONDS[min(pod.restarts, len(BACKOFF_SECONDS) - 1)]
+        return min(self.pace.backoff * 2.0 ** min(pod.restarts, 16), LONGEST_BACKOFF)
 
     async def _watch(self, pod: _Pod) -> None:
         """Probe until the container crashes, then wait for its back-off."""
@@ -230,7 +234,7 @@ class Kubelet:
             if ready != pod.ready and not pod.stopping:
                 pod.ready = ready
                 self._write(pod)
-            await asyncio.sleep(probe.period_seconds)
+            await asyncio.sleep(self.pace.probe or probe.period_seconds)
 
     async def _stop(self, pod: _Pod, running: asyncio.Task[None] | None, grace: float) -> None:
         end = self._clock() + grace

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -11,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from e2e.bed import manifests
-from e2e.bed.bed import Bed, Options
+from e2e.bed.api import ApiError
+from e2e.bed.bed import Bed
 from e2e.bed.children import MissingProgramError, program
 from e2e.bed.client import Client, Request, census
 from e2e.bed.manifests import canary_annotations
@@ -19,6 +18,7 @@ from e2e.bed.polling import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HOST = "myapp.example"
+CANARY = "app=myapp-canary"
 
 
 def missing() -> str:
@@ -45,6 +45,7 @@ async def bed() -> AsyncIterator[Bed]:
         await bed.settled("myapp")
         await bed.settled("myapp-canary")
         await bed.serves(HOST, "v1")
+        await bed.knobs.set_delays(probe=0.05, backoff=0.05)
         yield bed
 
 
@@ -137,6 +138,81 @@ async def test_load_over_a_weight_change_loses_nothing(bed: Bed) -> None:
     assert report.by_version("raised")["v2"] > report.by_version("start")["v2"]
 
 
+async def test_a_pod_can_be_made_unready_failing_or_crash(bed: Bed) -> None:
+    await route(bed, weight=100, cookie="closing")
+    [one, other] = [pod["metadata"]["name"] for pod in await bed.api.list("pods", labels=CANARY)]
+    await bed.knobs.set_pod(one, errors=1.0)
+    answers = [await bed.request(HOST) for _ in range(4)]
+    assert {(answer.pod, answer.status) for answer in answers} == {(one, 500), (other, 200)}
+    await bed.knobs.set_pod(one, errors=0.0, ready=False)
+    await wait_until(lambda: only_answers(bed, other), what="the unready pod is left out")
+    await bed.knobs.set_pod(one, ready=True)
+    await bed.settled("myapp-canary")
+    await bed.knobs.crash_pod(other)
+    await wait_until(lambda: only_answers(bed, one), what="the crashed pod is left out")
+    await bed.settled("myapp-canary")
+
+
+async def only_answers(bed: Bed, pod: str) -> bool:
+    return {(await bed.request(HOST)).pod for _ in range(4)} == {pod}
+
+
+async def test_planned_faults_hit_the_calls_they_name_so_often(bed: Bed) -> None:
+    await bed.knobs.set_faults(
+        [{"verb": "patch", "kind": "services", "status": 503, "skip": 1, "times": 2}]
+    )
+    change = {"metadata": {"annotations": {"tried": "yes"}}}
+    codes = []
+    for _ in range(4):
+        try:
+            await bed.api.patch("services", "myapp", change)
+            codes.append(200)
+        except ApiError as error:
+            codes.append(error.status)
+    assert codes == [200, 503, 503, 200]
+    await bed.knobs.set_faults([])
+    with pytest.raises(ValueError, match="kin"):
+        await bed.knobs.set_faults([{"kin": "services"}])
+
+
+async def test_the_request_log_can_be_cleared_and_read(bed: Bed) -> None:
+    await bed.knobs.clear_requests()
+    await bed.api.get("services", "myapp")
+    paths = [request["path"] for request in await bed.knobs.requests()]
+    assert "/api/v1/namespaces/canary/services/myapp" in paths
+
+
+async def test_delays_slow_a_controller_down(bed: Bed) -> None:
+    await bed.knobs.set_delays(endpointslices=0.4, start=0.1)
+    try:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await bed.api.apply(manifests.service("late"))
+        await wait_until(lambda: has_slice(bed, "late"), what="service late has its slice")
+        assert loop.time() - began > 0.35
+        with pytest.raises(ValueError, match="no such delay: naps"):
+            await bed.knobs.set_delays(naps=1.0)
+    finally:
+        await bed.knobs.set_delays(endpointslices=0.0, start=0.0)
+
+
+async def has_slice(bed: Bed, service: str) -> bool:
+    labels = f"kubernetes.io/service-name={service}"
+    return bool(await bed.api.list("endpointslices", labels=labels))
+
+
+async def test_the_proxy_follows_again_after_the_history_was_forgotten(bed: Bed) -> None:
+    await route(bed, weight=10, cookie="closing")
+    await bed.knobs.forget_history()
+    change = {"metadata": {"annotations": canary_annotations(weight=20)}}
+    await bed.api.patch("ingresses", "myapp-canary", change)
+
+    async def followed() -> bool:
+        return await bed.proxy.weight("myapp") == 20
+
+    await wait_until(followed, within=20)
+
+
 async def test_the_hold_pauses_a_new_template_and_can_be_switched_off(bed: Bed) -> None:
     held = {"metadata": {"labels": {"serinus.dev/held": "myapp"}}}
     await bed.api.patch("deployments", "myapp", held)
@@ -151,35 +227,3 @@ async def test_the_hold_pauses_a_new_template_and_can_be_switched_off(bed: Bed) 
     await bed.knobs.set_hold(on=False)
     await bed.api.patch("deployments", "myapp", {"spec": {"paused": False}})
     await bed.serves(HOST, "v3")
-
-
-async def test_everything_is_gone_at_the_end() -> None:
-    began = time.monotonic()
-    async with Bed(Options()) as bed:
-        await bed.api.apply(manifests.application())
-        await bed.serves(HOST, "v1")
-        first_answer = time.monotonic() - began
-        folder, children = bed.folder, [bed.proxy.child.pid]
-    assert not folder.exists()
-    assert not any(is_running(pid) for pid in children)
-    assert first_answer < 10
-
-
-async def test_everything_is_gone_after_an_error() -> None:
-    bed = Bed(Options(proxy=False))
-
-    async def fail_inside() -> None:
-        async with bed:
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        await fail_inside()
-    assert not bed.folder.exists()
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -14,6 +14,7 @@ from e2e.bed.apiserver.store import Store
 from e2e.bed.backend import Backend
 from e2e.bed.client import Answer, Client, Request, Target
 from e2e.bed.controlplane import ControlPlane
+from e2e.bed.kubelet import Pace
 from e2e.bed.polling import wait_until
 from e2e.bed.simulation import control_plane
 from e2e.bed.workloads.cluster import is_ready
@@ -61,7 +62,12 @@ async def node() -> AsyncIterator[Node]:
     block = AddressBlock()
     store = Store()
     plane = control_plane(
-        store, clock=time.time, rng=random.Random(1), runs=Backend, issue=block.issue
+        store,
+        clock=time.time,
+        rng=random.Random(1),
+        runs=Backend,
+        issue=block.issue,
+        pace=Pace(backoff=0.05, probe=0.05),
     )
     yield Node(store, plane)
     await plane.close()
