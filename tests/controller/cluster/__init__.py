@@ -1,0 +1,1 @@
+"""Tests of the doors, against servers that follow a script and clocks that tests wind."""
