@@ -11,22 +11,40 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from controller.api import names
-from controller.api.objects import Object, annotations_of, moment_of, stamp, status_of
+from controller.api.objects import (
+    Object,
+    annotations_of,
+    generation_of,
+    moment_of,
+    stamp,
+    status_of,
+    uid_of,
+)
 
 COUNTS_EVERY_SECONDS = 10
 """How often a status is written of which only counts and words changed (contract.md section 5)."""
 
 
+ROUNDING_SECONDS = 2
+"""Times that follow from two clocks differ by so much from pass to pass, and mean the same."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A revision, with the generation of the Deployment at which it was seen.
+    """A revision, with the Deployment and its generation at which it was seen.
 
     The same generation means the same revision, whatever a newer API server adds to the template.
     """
 
     revision: str
+    uid: str = ""
     generation: int = 0
     why: str = ""
+
+    def is_of(self, deployment: Object) -> bool:
+        """Tell whether this was seen on that Deployment, as it is now."""
+        same = (self.uid, self.generation) == (uid_of(deployment), generation_of(deployment))
+        return bool(self.uid) and same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +153,7 @@ class Status:
 
         At once if anything but counts and words differs, else ten seconds after the last write.
         """
-        if self.settled() == before.settled():
+        if self.settled() == before.settled() or self._says_the_same(before):
             return None
         if self.essence() != before.essence():
             return 0.0
@@ -144,6 +162,14 @@ class Status:
             return 0.0
         due = written + timedelta(seconds=COUNTS_EVERY_SECONDS)
         return max(0.0, (due - now).total_seconds())
+
+    def _says_the_same(self, before: "Status") -> bool:
+        """Tell whether only the next decision's time differs, and by no more than rounding."""
+        mine, theirs = moment_of(self.until), moment_of(before.until)
+        if mine is None or theirs is None:
+            return False
+        near = abs((mine - theirs).total_seconds()) <= ROUNDING_SECONDS
+        return near and replace(self.settled(), until="") == replace(before.settled(), until="")
 
     def settled(self) -> "Status":
         """Return the status without the time of its writing."""
@@ -220,7 +246,10 @@ def _known(values: Mapping[str, Any]) -> Known | None:
     if not revision:
         return None
     return Known(
-        revision=revision, generation=_number(values, "generation"), why=_text(values, "why")
+        revision=revision,
+        uid=_text(values, "uid"),
+        generation=_number(values, "generation"),
+        why=_text(values, "why"),
     )
 
 
@@ -233,7 +262,7 @@ def _answer(values: Mapping[str, Any]) -> Answer | None:
 
 def _outcome(values: Mapping[str, Any]) -> Outcome | None:
     result = _text(values, "result")
-    if result != "promoted" and result != "aborted":
+    if result not in {"promoted", "aborted"}:
         return None
     return Outcome(
         revision=_text(values, "revision"),

@@ -1,6 +1,7 @@
 """The plan for one pass. Total: whatever was observed, it never raises."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from controller.api.objects import name_of
@@ -37,7 +38,22 @@ def decide(observed: Observed, now: datetime) -> Plan:
     story = PLANNERS[stage](release, draft)
     ready = readiness(release, draft, is_quiet=stage in QUIET and not release.is_pending)
     remember_stable(release, draft)
-    return _finished(release, draft, stage, _explained(stage, story, ready), ready)
+    story = _degraded(release, _explained(stage, story, ready))
+    return _finished(release, draft, stage, story, ready)
+
+
+def _degraded(release: Release, story: Story) -> Story:
+    """Say what users may feel, whatever else the pass has to say."""
+    if story.degraded is not None:
+        return story
+    if release.observed.refusal:
+        return replace(story, degraded=("AdmissionRefused", release.observed.refusal))
+    if release.is_stable_lost:
+        message = (
+            "the ReplicaSet that served is gone: promote, or put the old template back and resume"
+        )
+        return replace(story, degraded=("StableLost", message))
+    return story
 
 
 def _leaving(release: Release, draft: Draft) -> Plan:

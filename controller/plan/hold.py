@@ -56,7 +56,7 @@ def readiness(release: Release, draft: Draft, *, is_quiet: bool) -> Readiness:
     if not release.is_held:
         return _take(release, draft, stable)
     if release.observed.hold is None:
-        return _not("HoldUnproven", "proving how the Deployment can be held")
+        return _not("TakingHold", "proving how the Deployment can be held")
     if release.observed.hold == "pause":
         return _keep_paused(release, draft, stable, is_quiet=is_quiet)
     return _keep_admission(release, stable, is_quiet=is_quiet)

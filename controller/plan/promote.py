@@ -94,6 +94,8 @@ def _to_the_canary(release: Release, draft: Draft) -> Story:
         move(release, draft, wanted, hold)
         fallback = Hold(reason=Stage.PROMOTING, message="moving everybody to the canary")
         return _waiting(release, hold or fallback, needed)
+    if draft.record is not None and draft.record.replicas < release.full:
+        draft.note(replicas=release.full)
     left = release.settling(release.drained_after)
     if left > 0:
         return Story(
@@ -304,7 +306,7 @@ def _keep_carried(release: Release, draft: Draft) -> None:
     if release.record is None or not release.record.approval:
         return
     stable = max((release.stable_ready(entry.revision) for entry in release.stable_sets), default=0)
-    canary, full = release.canary_ready(), release.full
+    canary, full = release.canary_ready(), release.widest.pods_needed(release.full)
     if canary == 0 and release.observed.stable.ready:
         walk_back(release, draft, CLOSED)
         return
@@ -315,8 +317,8 @@ def _keep_carried(release: Release, draft: Draft) -> None:
     if most is None or most >= full:
         draft.wake_after(1.0)
         return
-    spared = ceil(100 * (1 - stable / full))
-    weight = max(spared, 100 * canary // full)
+    spared = ceil(100 * (1 - stable / release.full))
+    weight = max(spared, 100 * canary // release.full)
     if 0 < weight < release.widest.weight:
         walk_back(release, draft, release.widest.at_weight(weight))
 
@@ -363,7 +365,7 @@ def _walk(release: Release, draft: Draft) -> Story:
         release,
         "WaitingForStable",
         f"{ready} of {_needed_back(release)} stable pods are ready and known to the proxy",
-        left_seconds=max(1.0, min(left, release.propagation)),
+        left_seconds=max(0.1, release.propagation - release.stable_age(revision)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from controller.api import names
 from controller.api.intent import Step
@@ -43,7 +44,7 @@ def asked_of(release: Release, record: Record, steps: Sequence[Step]) -> Asked:
     """
     pin = pin_of(release)
     if pin is not None:
-        return Asked(weight=pin, message=f"weight {pin} is set by hand")
+        return Asked(weight=pin, message=f"{names.WEIGHT} is set by hand")
     if not steps:
         return Asked(weight=0, message=f"set {names.WEIGHT} to expose a share of everybody")
     top = steps[-1].weight
@@ -69,9 +70,8 @@ def _after(
     else:
         due = moment_of(record.step_since)
         left = current.seconds - release.since(record.step_since) if due is not None else 0.0
-        if left > 0:
-            until = stamp(release.until(left))
-            message = f"{following} at {until}"
+        if left > 0 and due is not None:
+            message = f"{following} at {stamp(due + timedelta(seconds=current.seconds))}"
             return Asked(weight=position, message=message, left_seconds=left)
     if rest:
         return Asked(weight=rest[0].weight, message=f"next step: {following}")

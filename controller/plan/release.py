@@ -254,6 +254,16 @@ class Release:
             return sum(entry.ready for entry in sets)
         return self._ready_of(self.observed.stable.endpoints, sets, seconds)
 
+    def stable_age(self, revision: str) -> float:
+        """Return for how long the youngest ready pod of this revision is known to be ready."""
+        starts = tuple(f"{entry.name}-" for entry in self.stable_sets if entry.revision == revision)
+        ages = (
+            entry.age_seconds
+            for entry in self.observed.stable.endpoints
+            if entry.ready and entry.pod.startswith(starts)
+        )
+        return min(ages, default=0.0)
+
     @staticmethod
     def _ready_of(endpoints: Iterable[Endpoint], sets: Iterable[ReplicaSet], seconds: float) -> int:
         starts = tuple(f"{entry.name}-" for entry in sets)
