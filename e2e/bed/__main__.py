@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("--loopback-endpoints", action=toggle, default=True)
     parser.add_argument("--port", type=int, default=0, help="of the API server; 0: a free one")
     parser.add_argument("--ready-file", type=Path, help="where the addresses are written")
+    parser.add_argument("--remove-if-orphaned", type=Path, help="a folder the parent left behind")
     found = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
@@ -26,6 +27,7 @@ def main() -> None:
                 loopback_endpoints=found.loopback_endpoints,
                 port=found.port,
                 ready_file=found.ready_file,
+                orphaned_folder=found.remove_if_orphaned,
             )
         )
     )

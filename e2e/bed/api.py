@@ -90,6 +90,11 @@ class Api:
         path = self._path(plural, name, namespace)
         return await self._send("PATCH", path, json.dumps(change), MERGE)
 
+    async def scale(self, name: str, replicas: int, namespace: str = "") -> None:
+        """Scale a Deployment through its subresource, as an autoscaler does."""
+        path = self._path("deployments", name, namespace) + "/scale"
+        await self._send("PATCH", path, json.dumps({"spec": {"replicas": replicas}}), MERGE)
+
     async def delete(self, plural: str, name: str, namespace: str = "") -> None:
         """Delete an object; one that is not there is no error."""
         try:

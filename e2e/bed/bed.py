@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -213,8 +214,16 @@ class Bed:
             if self.options.loopback_endpoints
             else "--no-loopback-endpoints",
         ]
-        log = self.folder / "bed.log"
-        child = Child.start("bed", command, log=log, env=environment(), cwd=ROOT)
+        if self.options.folder is None:
+            command.append(f"--remove-if-orphaned={self.folder}")
+        child = Child.start(
+            "bed",
+            command,
+            log=self.folder / "bed.log",
+            env=environment(),
+            cwd=ROOT,
+            at_parents_end=signal.SIGTERM,
+        )
         self._stack.push_async_callback(child.stop)
         self.pid = child.pid
 

@@ -64,8 +64,18 @@ class Child:
         log: Path,
         env: Mapping[str, str],
         cwd: Path | None = None,
+        at_parents_end: signal.Signals = signal.SIGKILL,
     ) -> Self:
-        """Start a program that gets SIGKILL from the kernel when this process is gone."""
+        """Start a program that gets a signal from the kernel when this process is gone.
+
+        Args:
+            name: For messages.
+            command: The program and its arguments.
+            log: Where its output is added.
+            env: Its whole environment.
+            cwd: Its working folder; ours by default.
+            at_parents_end: The signal it gets then.
+        """
         parent = os.getpid()
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -76,7 +86,7 @@ class Child:
                 env=env,
                 cwd=cwd,
                 start_new_session=True,  # Ctrl-C is ours to handle; we end children in order.
-                preexec_fn=lambda: _end_with(parent),  # noqa: PLW1509 (no threads before exec)
+                preexec_fn=lambda: _end_with(parent, at_parents_end),  # noqa: PLW1509 (no threads before exec)
             )
         return cls(name, process, log)
 
@@ -129,8 +139,8 @@ class Child:
         return await self.ended()
 
 
-def _end_with(parent: int) -> None:
-    """Runs in the child before exec: ask for SIGKILL at the parent's end."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _end_with(parent: int, number: signal.Signals) -> None:
+    """Runs in the child before exec: ask for a signal at the parent's end."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os._exit(1)

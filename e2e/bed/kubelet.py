@@ -98,13 +98,15 @@ class Kubelet:
     def notice(self, pod: Object, *, gone: bool = False) -> None:
         """Start, stop or forget a pod; never writes by itself, so it may be called from a write."""
         known = self._pods.get(pod["metadata"]["uid"])
-        if gone:
-            if known:
+        try:
+            if gone:
                 self._forget(known)
-        elif is_leaving(pod):
-            self._begin_stop(pod, known)
-        elif known is None and not is_finished(pod):
-            self._begin(pod)
+            elif is_leaving(pod):
+                self._begin_stop(pod, known)
+            elif known is None and not is_finished(pod):
+                self._begin(pod)
+        except ValueError as error:
+            LOG.warning("pod %s is not run: %s", pod["metadata"]["name"], error)
 
     def container(self, namespace: str, name: str) -> Container | None:
         """Answer the container of a pod, to change its health."""
@@ -168,8 +170,10 @@ class Kubelet:
             grace = float(pod["metadata"].get("deletionGracePeriodSeconds", 30))
             known.task = self._spawn(self._stop(known, known.task, grace), f"stop {known.name}")
 
-    def _forget(self, known: _Pod) -> None:
+    def _forget(self, known: _Pod | None) -> None:
         """End a pod whose object is gone, by force or at the end of its own stop."""
+        if known is None:
+            return
         known.container.kill()
         self._pods.pop(known.uid, None)
         if known.task and known.task is not asyncio.current_task():

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import random
+import shutil
 import signal
 import time
 from contextlib import AsyncExitStack
@@ -33,10 +35,13 @@ class Flags:
     """Of the API server; 0 for a free one."""
     ready_file: Path | None
     """Where the two addresses are written as JSON once everything answers."""
+    orphaned_folder: Path | None
+    """Removed at the end if the parent, who should do that, is gone by then."""
 
 
 async def run(flags: Flags) -> None:
     """Serve until SIGTERM or SIGINT."""
+    parent = os.getppid()
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -48,6 +53,8 @@ async def run(flags: Flags) -> None:
             _write_whole(flags.ready_file, text)
         print(text, flush=True)
         await ended.wait()
+    if flags.orphaned_folder and os.getppid() != parent:
+        shutil.rmtree(flags.orphaned_folder, ignore_errors=True)
 
 
 async def _start(flags: Flags, stack: AsyncExitStack) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -11,7 +12,7 @@ import pytest_asyncio
 from e2e.bed import manifests
 from e2e.bed.api import ApiError
 from e2e.bed.bed import Bed
-from e2e.bed.children import MissingProgramError, program
+from e2e.bed.children import ChildEndedError, MissingProgramError, program
 from e2e.bed.client import Client, Request, census
 from e2e.bed.manifests import canary_annotations
 from e2e.bed.polling import wait_until
@@ -211,6 +212,21 @@ async def test_the_proxy_follows_again_after_the_history_was_forgotten(bed: Bed)
         return await bed.proxy.weight("myapp") == 20
 
     await wait_until(followed, within=20)
+
+
+async def test_a_deployment_is_scaled_as_an_autoscaler_does(bed: Bed) -> None:
+    await bed.api.scale("myapp-canary", 3)
+    await bed.settled("myapp-canary")
+    assert len(await bed.api.list("pods", labels=CANARY)) == 3
+
+
+async def test_the_controller_runs_beside_the_bed_and_can_be_killed(bed: Bed) -> None:
+    async with bed.controller("--propagation-wait=1s") as process:
+        assert "serinus_" in await process.metrics()
+        await process.kill()
+        assert process.child.exit_code == -signal.SIGKILL
+        with pytest.raises(ChildEndedError):
+            await process.is_ready()
 
 
 async def test_the_hold_pauses_a_new_template_and_can_be_switched_off(bed: Bed) -> None:

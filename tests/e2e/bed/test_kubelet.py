@@ -184,6 +184,15 @@ async def test_errors_are_a_share_of_the_answers(node: Node) -> None:
     client.close()
 
 
+async def test_a_pod_with_a_knob_nobody_knows_stays_pending(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.run(stop="gently")
+    await asyncio.sleep(0)
+    assert node.pod()["status"]["phase"] == "Pending"
+    assert "annotation bed/stop is 'gently'; allowed: now, drain, serve" in caplog.text
+
+
 async def test_a_pod_deleted_by_force_ends_at_once(node: Node) -> None:
     node.run(stop="serve")
     client = await node.ready()
