@@ -1,6 +1,7 @@
 """What makes an object of each built-in kind invalid, and what may not change."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -21,6 +22,11 @@ Rule: TypeAlias = Callable[[JsonObject], Iterator[Cause]]
 ChangeRule: TypeAlias = Callable[[JsonObject, JsonObject], Iterator[Cause]]
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+_DATA_KEY = re.compile(r"(?!\.\.)(?!\.$)[-._a-zA-Z0-9]{1,253}")
+_DATA_KEY_RULE = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "
+    "'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
 LOOPBACK = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
 
 
@@ -232,6 +238,13 @@ def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
+def _data_keys(obj: JsonObject) -> Iterator[Cause]:
+    for field in ("data", "binaryData"):
+        for key in obj.get(field) or {}:
+            if not _DATA_KEY.fullmatch(key):
+                yield invalid_value(f"{field}[{key}]", key, _DATA_KEY_RULE)
+
+
 def _disruption_budget(obj: JsonObject) -> Iterator[Cause]:
     spec = obj["spec"]
     if "minAvailable" in spec and "maxUnavailable" in spec:
@@ -307,6 +320,7 @@ def _pod_identity(obj: JsonObject) -> JsonObject:
 
 
 _RULES: dict[str, Rule] = {
+    "ConfigMap": _data_keys,
     "DaemonSet": _workload,
     "Deployment": _deployment,
     "EndpointSlice": _endpoint_slice,
@@ -316,6 +330,7 @@ _RULES: dict[str, Rule] = {
     "Pod": _pod,
     "PodDisruptionBudget": _disruption_budget,
     "ReplicaSet": _workload,
+    "Secret": _data_keys,
     "Service": _service,
     "StatefulSet": _workload,
 }

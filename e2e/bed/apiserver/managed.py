@@ -56,8 +56,9 @@ def ownable(obj: JsonObject, subresource: str = "") -> JsonObject:
     kept = {key: value for key, value in obj.items() if key not in _UNOWNED_ROOT}
     kept.pop("spec" if subresource == "status" else "status", None)
     meta = obj.get("metadata") or {}
-    kept["metadata"] = {key: meta[key] for key in meta if key not in _UNOWNED_METADATA}
-    return kept
+    owned = {key: meta[key] for key in meta if key not in _UNOWNED_METADATA}
+    kept.pop("metadata", None)
+    return {"metadata": owned, **kept} if owned else kept
 
 
 def item_element(keys: tuple[str, ...], item: Any) -> str:

@@ -101,8 +101,12 @@ class Events:
         self._lines = response.iter_lines()
 
     def next(self) -> tuple[str, Json]:
-        event = json.loads(next(self._lines))
-        return event["type"], event["object"]
+        return next(iter(self))
+
+    def __iter__(self) -> Iterator[tuple[str, Json]]:
+        for line in self._lines:
+            event = json.loads(line)
+            yield event["type"], event["object"]
 
     def named(self) -> tuple[str, str]:
         event_type, obj = self.next()
