@@ -66,41 +66,83 @@ async def route(bed: Bed, weight: int = 0, **doors: str) -> None:
     await wait_until(is_routed)
 
 
-async def who_answers(bed: Bed, count: int = 20, **headers: str) -> Counter[str]:
-    named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+async def who_answers(bed: Bed, *headers: tuple[str, str], count: int = 20) -> Counter[str]:
     client = Client(bed.target)
     try:
-        return await census(client, Request(host=HOST, headers=named), count)
+        return await census(client, Request(host=HOST, headers=headers), count)
     finally:
         client.close()
 
 
 async def test_weight_30_gives_exactly_300_of_1000(bed: Bed) -> None:
     await route(bed, weight=30, cookie="closing")
-    assert await who_answers(bed, 1000) == {"v1": 700, "v2": 300}
+    assert await who_answers(bed, count=1000) == {"v1": 700, "v2": 300}
 
 
-async def test_a_header_value_reaches_the_canary_and_nothing_else_does(bed: Bed) -> None:
-    await route(bed, header="X-Account", header_value="mia", cookie="closing")
-    assert await who_answers(bed, X_Account="mia") == {"v2": 20}
-    assert await who_answers(bed, X_Account="Mia") == {"v1": 20}
-    assert await who_answers(bed, X_Account="always") == {"v1": 20}
-    assert await who_answers(bed) == {"v1": 20}
+ACCOUNT, COOKIE = "X-Account", "Cookie"
+ONE = {"header": ACCOUNT, "header_value": "mia", "cookie": "closing"}
+TWO = {"header": ACCOUNT, "header_pattern": r"^(?:mia|tom\x2ek)$", "cookie": "closing"}
+SUFFIX = {
+    "header": ACCOUNT,
+    "header_pattern": r"^[A-Za-z0-9._~\x40\x2b-]*0[0-4]$",
+    "cookie": "closing",
+}
+BETA = {"cookie": "beta-shop"}
+C, S = {"v2": 20}, {"v1": 20}
 
 
-async def test_a_header_pattern_is_matched_as_written(bed: Bed) -> None:
-    pattern = r"^(?:mia|tom\x2ek)$"
-    await route(bed, header="X-Account", header_pattern=pattern, cookie="closing")
-    assert await who_answers(bed, X_Account="tom.k") == {"v2": 20}
-    assert await who_answers(bed, X_Account="tomxk") == {"v1": 20}
-    assert await who_answers(bed, Cookie="=always") == {"v1": 20}
+@pytest.mark.parametrize(
+    ("doors", "weight", "headers", "expected"),
+    [
+        pytest.param(ONE, 0, [(ACCOUNT, "mia")], C, id="value"),
+        pytest.param(ONE, 0, [(ACCOUNT, "Mia")], S, id="value-other-case"),
+        pytest.param(ONE, 0, [(ACCOUNT, "always")], S, id="value-always"),
+        pytest.param(TWO, 0, [(ACCOUNT, "tom.k")], C, id="row1"),
+        pytest.param(TWO, 0, [(ACCOUNT, "tomxk")], S, id="row2-dot"),
+        pytest.param(TWO, 0, [(ACCOUNT, "Mia")], S, id="row2-case"),
+        pytest.param(TWO, 0, [(ACCOUNT, "always")], S, id="row3"),
+        pytest.param(TWO, 0, [(COOKIE, "=always")], S, id="row4"),
+        pytest.param(TWO, 0, [(ACCOUNT, "mia"), (ACCOUNT, "mia")], C, id="row5"),
+        pytest.param(TWO, 20, [(ACCOUNT, "zoe")], {"v1": 16, "v2": 4}, id="row6"),
+        pytest.param(SUFFIX, 0, [(ACCOUNT, "88104")], C, id="row7"),
+        pytest.param(SUFFIX, 0, [(ACCOUNT, "88114")], S, id="row8-other"),
+        pytest.param(SUFFIX, 0, [(ACCOUNT, "4")], S, id="row8-short"),
+        pytest.param(SUFFIX, 0, [(ACCOUNT, "88199, 88104")], S, id="row9"),
+        pytest.param(BETA, 30, [(COOKIE, "a=1; beta-shop=always")], C, id="cookie-always"),
+        pytest.param(BETA, 30, [(COOKIE, "a=1; beta-shop=never")], S, id="row10"),
+        pytest.param(BETA, 30, [(COOKIE, "Beta-Shop=always")], {"v1": 14, "v2": 6}, id="row11"),
+        pytest.param(ONE | BETA, 0, [(ACCOUNT, "mia"), (COOKIE, "beta-shop=never")], C, id="row12"),
+    ],
+)
+async def test_traefik_routes_as_the_truth_table_says(
+    bed: Bed,
+    doors: dict[str, str],
+    weight: int,
+    headers: list[tuple[str, str]],
+    expected: dict[str, int],
+) -> None:
+    await route(bed, weight, **doors)
+    assert await who_answers(bed, *headers) == expected
 
 
-async def test_a_cookie_opts_in_and_out(bed: Bed) -> None:
-    await route(bed, weight=20, cookie="beta-shop")
-    assert await who_answers(bed, Cookie="a=1; beta-shop=always") == {"v2": 20}
-    assert await who_answers(bed, Cookie="a=1; beta-shop=never") == {"v1": 20}
-    assert await who_answers(bed, 100) == {"v1": 80, "v2": 20}
+@pytest.mark.parametrize(
+    ("empty", "expected"), [("myapp-canary", S), ("myapp", C)], ids=["row13", "row14"]
+)
+async def test_at_weight_100_an_empty_side_is_passed_over(
+    bed: Bed, empty: str, expected: dict[str, int]
+) -> None:
+    await route(bed, 100, cookie="closing")
+    before = await bed.api.get("deployments", empty)
+    assert before is not None
+    await bed.api.scale(empty, 0)
+    await bed.settled(empty)
+
+    async def as_expected() -> bool:
+        return await who_answers(bed) == expected
+
+    await wait_until(as_expected, what=f"{expected} while {empty} is empty")
+    await bed.api.scale(empty, before["spec"]["replicas"])
+    await bed.settled(empty)
 
 
 async def test_kubectl_rolls_out_scales_and_undoes(bed: Bed) -> None:
