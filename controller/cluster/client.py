@@ -2,21 +2,23 @@
 
 import asyncio
 import contextlib
+import copy
 import json
 import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import aiohttp
 import jsonpatch
 import structlog
 from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 import controller
 from controller.api import names, objects
@@ -68,6 +70,25 @@ class Timeouts:
     answer: float = 10
     page: float = 60
     watch_grace: float = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who asks, where more is said than which context of the kubeconfig.
+
+    Attributes:
+        manager: the field manager of every write.
+        cluster, user: names in the kubeconfig that stand in for those of the context.
+        acts_as: the user to impersonate.
+    """
+
+    manager: str = names.FIELD_MANAGER
+    cluster: str | None = None
+    user: str | None = None
+    acts_as: str | None = None
+
+
+CONTROLLER: Final = Identity()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,18 +218,22 @@ class Client:
         timeouts: Timeouts | None = None,
         clock: Clock | None = None,
         counted: Counted = _ignore,
+        identity: Identity = CONTROLLER,
     ) -> None:
         """Wrap a loaded configuration; `connect` loads one. Sends nothing."""
         clock = clock or LoopClock()
         self.namespace = namespace
         self._timeouts = timeouts or Timeouts()
         self._counted = counted
+        self._identity = identity
         self._bucket = Bucket(qps, clock)
         self._time = ServerTime(clock)
         self._background: list[asyncio.Task[None]] = []
         self._api = ApiClient(configuration)
         # The server takes the field manager from the agent where a request names none.
         self._api.user_agent = f"serinus/{controller.__version__}"
+        if identity.acts_as is not None:
+            self._api.default_headers["Impersonate-User"] = identity.acts_as
 
     @classmethod
     async def connect(
@@ -218,14 +243,15 @@ class Client:
         timeouts: Timeouts | None = None,
         clock: Clock | None = None,
         counted: Counted = _ignore,
+        identity: Identity = CONTROLLER,
     ) -> "Client":
         """Load the credentials and be ready to ask. The server need not be up yet.
 
         Raises:
-            UsageError: the kubeconfig is missing, broken, or has no such context.
+            UsageError: the kubeconfig is missing, broken, or has no such context, cluster or user.
         """
         configuration = Configuration()
-        loader, namespace = await _load(settings, configuration)
+        loader, namespace = await _load(settings, configuration, identity)
         client = cls(
             configuration,
             namespace=namespace,
@@ -233,11 +259,18 @@ class Client:
             timeouts=timeouts,
             clock=clock,
             counted=counted,
+            identity=identity,
         )
         if loader is not None:
             renewing = _renew(loader, configuration, clock or LoopClock())
             client._background.append(asyncio.create_task(renewing, name="credentials"))
         return client
+
+    def writing_as(self, manager: str) -> "Client":
+        """Return the same client with another field manager; closing one closes both."""
+        other = copy.copy(self)
+        other._identity = replace(self._identity, manager=manager)  # noqa: SLF001  # our own
+        return other
 
     async def close(self) -> None:
         """Stop renewing credentials and close every connection."""
@@ -363,7 +396,7 @@ class Client:
                 kind=kind,
                 namespace=objects.namespace_of(obj) or None,
                 name=objects.name_of(obj),
-                query=_write_query(dry_run=dry_run),
+                query=self._write_query(dry_run=dry_run),
                 body=dict(obj),
                 timeout=self._one_answer(),
             )
@@ -394,7 +427,7 @@ class Client:
                 namespace=namespace,
                 name=name,
                 subresource=subresource,
-                query=_write_query(dry_run=dry_run),
+                query=self._write_query(dry_run=dry_run),
                 body=dict(patch),
                 content_type=MERGE_PATCH,
                 timeout=self._one_answer(),
@@ -424,7 +457,7 @@ class Client:
                 namespace=namespace,
                 name=name,
                 subresource=subresource,
-                query=_write_query(dry_run=dry_run),
+                query=self._write_query(dry_run=dry_run),
                 # A list: the library sends any other body as a strategic merge, without a word.
                 body=[dict(it) for it in jsonpatch.JsonPatch(operations).patch],
                 content_type=JSON_PATCH,
@@ -444,7 +477,7 @@ class Client:
                 kind=kind,
                 namespace=objects.namespace_of(obj),
                 name=objects.name_of(obj),
-                query=_write_query(dry_run=False),
+                query=self._write_query(dry_run=False),
                 body=dict(obj),
                 timeout=self._one_answer(),
             )
@@ -472,6 +505,10 @@ class Client:
                 timeout=self._one_answer(),
             )
         )
+
+    def _write_query(self, *, dry_run: bool) -> dict[str, str]:
+        query = {"fieldManager": self._identity.manager}
+        return {**query, "dryRun": "All"} if dry_run else query
 
     def _one_answer(self) -> aiohttp.ClientTimeout:
         return aiohttp.ClientTimeout(
@@ -517,11 +554,6 @@ class Client:
         """Keep the bucket's reserve for writes; Events are writes that nothing waits for."""
         is_urgent = request.verb not in ("get", "list", "watch") and request.kind != objects.EVENT
         return 0.0 if is_urgent else self._bucket.reserve
-
-
-def _write_query(*, dry_run: bool) -> dict[str, str]:
-    query = {"fieldManager": names.FIELD_MANAGER}
-    return {**query, "dryRun": "All"} if dry_run else query
 
 
 @contextlib.contextmanager
@@ -597,7 +629,9 @@ def _event(request: Request, line: bytes) -> WatchEvent:
     return WatchEvent(kind=kind, object=obj if isinstance(obj, dict) else {})
 
 
-async def _load(settings: Settings, configuration: Configuration) -> tuple[Any, str]:
+async def _load(
+    settings: Settings, configuration: Configuration, identity: Identity
+) -> tuple[Any, str]:
     """Fill the configuration; return what can renew it (None in a pod) and the namespace."""
     if settings.kubeconfig is None and settings.context is None:
         with contextlib.suppress(kubernetes_config.ConfigException):
@@ -606,13 +640,26 @@ async def _load(settings: Settings, configuration: Configuration) -> tuple[Any, 
     paths = settings.kubeconfig or kubernetes_config.KUBE_CONFIG_DEFAULT_LOCATION
     _require_file(paths)
     try:
-        loader = await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]  # the library's
-            paths, settings.context, configuration, persist_config=False
-        )
+        loader = _loader(paths, settings.context, identity)
+        await loader.load_and_set(configuration)
     except Exception as error:  # the library raises whatever a broken file makes of its code
         raise UsageError(f"--kubeconfig {paths}: {type(error).__name__}: {error}") from error
     context = loader.current_context.get("context") or {}
     return loader, str(context.get("namespace") or "default")
+
+
+def _loader(paths: str, context: str | None, identity: Identity) -> Any:
+    """Return what loads the credentials of a context, with other parts where the identity says."""
+    merged = KubeConfigMerger(paths).config  # type: ignore[no-untyped-call]  # the library's
+    name = context or merged["current-context"]
+    parts = merged["contexts"].get_with_name(name)["context"]
+    for section, part in (("clusters", identity.cluster), ("users", identity.user)):
+        if part is not None:
+            merged[section].get_with_name(part)  # raises where there is none; the library may not
+            parts.value[section.removesuffix("s")] = part
+    return KubeConfigLoader(  # type: ignore[no-untyped-call]  # the library's
+        config_dict=merged, active_context=name, config_base_path=None
+    )
 
 
 def _require_file(paths: str) -> None:
