@@ -85,8 +85,16 @@ async def _serve_knobs(knobs: KnobServer, stack: AsyncExitStack) -> str:
 
 def _furnish(store: Store) -> None:
     """Make what a cluster has before anybody comes: a node and the class of the proxy."""
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
-    store.create("nodes", None, node)
+    node = store.create("nodes", None, {"metadata": {"name": NODE}})
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Bed",
+        "message": "the bed's kubelet runs",
+    }
+    store.update(
+        "nodes", None, NODE, {**node, "status": {"conditions": [ready]}}, subresource="status"
+    )
     store.create("ingressclasses", None, manifests.ingress_class())
 
 

@@ -92,7 +92,7 @@ def test_an_empty_slice_stays_when_no_pod_is_left(world: World) -> None:
     world.set_spec(replicas=0)
     world.settle()
     [found] = slices(world)
-    assert not found.get("endpoints")
+    assert (found["endpoints"], found["ports"]) == (None, None)
 
 
 def test_slices_go_with_their_service_and_come_back_when_deleted(world: World) -> None:
