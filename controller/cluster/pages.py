@@ -24,7 +24,10 @@ def decoded(body: bytes, shrink: Callable[[Any], Any]) -> tuple[dict[str, Any], 
     items: list[Any] = []
     at = _past(text, 0, "{")
     while not _is_at(text, at, "}"):
-        key, at = _DECODE(text, _skip(text, at))
+        at = _skip(text, at)
+        if not _is_at(text, at, '"'):
+            raise ValueError(f"expected a key at {at}")
+        key, at = _DECODE(text, at)
         at = _past(text, at, ":")
         if key == "items" and not _is_at(text, at, "n"):  # `null` is what Go writes for none
             found, at = _array(text, at, shrink)

@@ -59,6 +59,13 @@ class FakeClock:
         self.time = end
         await settle()
 
+    def fire(self) -> None:
+        """Let every timer go off in this very moment, before anybody can do anything."""
+        for _, _, timer in self._timers:
+            if timer.callback is not None:
+                timer.callback()
+        self._timers.clear()
+
 
 class HastyClock(FakeClock):
     """Every sleep is over at once, has taken its time, and is written down."""

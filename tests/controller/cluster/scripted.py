@@ -11,6 +11,7 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from controller.cluster.client import Client
+from tests.controller.cluster.clocks import FakeClock
 
 Answer = Callable[["Server", web.Request], Awaitable[web.StreamResponse]]
 
@@ -95,9 +96,11 @@ async def talking(*script: Answer, **options: Any) -> AsyncIterator[tuple[Server
 
 def says(body: Any, code: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     async def answer(_server: Server, _request: web.Request) -> web.StreamResponse:
-        if isinstance(body, str):
-            return web.Response(text=body, status=code, headers=headers)
-        return web.json_response(body, status=code, headers=headers)
+        text = body if isinstance(body, str) else json.dumps(body)
+        response = web.Response(text=text, status=code, headers=headers)
+        # aiohttp repeats a GET by itself where a connection it had used before is reset.
+        response.force_close()
+        return response
 
     return answer
 
@@ -116,6 +119,7 @@ def streams(*parts: Any, then: str = "end") -> Answer:
 
     async def answer(server: Server, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
+        response.force_close()
         await response.prepare(request)
         for part in parts:
             await response.write(part if isinstance(part, bytes) else line(part))
@@ -137,6 +141,16 @@ async def resets(_server: Server, request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
+
+
+def late(clock: FakeClock, seconds: float, then: Answer) -> Answer:
+    """Answer when so much time has passed."""
+
+    async def answer(server: Server, request: web.Request) -> web.StreamResponse:
+        clock.time += seconds
+        return await then(server, request)
+
+    return answer
 
 
 def line(event: Any) -> bytes:
