@@ -196,8 +196,15 @@ class Release:
 
     @cached_property
     def is_complete(self) -> bool:
-        """Tell whether stable is whole and has nothing pending: the moment to take the hold."""
-        return self.serving == self.template_revision and self.is_complete_at(self.serving)
+        """Tell whether stable is whole and has nothing pending: the moment to take the hold.
+
+        The Deployment's own counts are asked too: the hold policy looks at nothing else.
+        """
+        counts = status_of(self.stable or {})
+        fields = ("replicas", "updatedReplicas", "availableReplicas")
+        whole = {int(counts.get(field) or 0) for field in fields} == {replicas_of(self.stable or {})}
+        serves = self.serving == self.template_revision
+        return whole and serves and self.is_complete_at(self.serving)
 
     @cached_property
     def roll(self) -> Roll:
