@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -22,10 +23,14 @@ BAD_USAGE: Final = 2
 log = structlog.get_logger(__name__)
 
 
-def main() -> int:
-    """Run the controller until SIGTERM; return the exit code of contract.md section 6."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the controller until SIGTERM; return the exit code of contract.md section 6.
+
+    Args:
+        argv: the arguments without the program's name; None: those of the process.
+    """
     try:
-        settings = from_arguments(sys.argv[1:], os.environ)
+        settings = from_arguments(sys.argv[1:] if argv is None else argv, os.environ)
         logs.configure(settings.log_format, settings.log_level)
         asyncio.run(serve(settings))
     except UsageError as error:

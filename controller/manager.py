@@ -145,10 +145,11 @@ class Manager:
 
     async def _lead(self) -> None:
         """Work until the queue is shut down; a lost Lease cancels everything in here."""
-        await self._synced()
-        self._is_leading = True
-        self._add_all()
+        self._metrics.leader.set(1)
         try:
+            await self._synced()
+            self._is_leading = True
+            self._add_all()
             async with asyncio.TaskGroup() as group:
                 workers = [
                     group.create_task(self._work(), name=f"worker {number}")
@@ -162,22 +163,26 @@ class Manager:
                 await finished(*others)
         finally:
             self._is_leading = False
+            self._metrics.leader.set(0)
 
     async def _synced(self) -> None:
-        """Wait for the first list of every kind."""
-        lists = asyncio.gather(*(reflector.synced.wait() for reflector in self._reflectors))
-        with _quiet_collector():
-            try:
+        """Wait for the first list of every kind; say once that it takes long."""
+        lists = asyncio.create_task(self._first_lists(), name="first lists")
+        try:
+            with _quiet_collector():
                 await asyncio.wait({lists}, timeout=PATIENCE_SECONDS)
                 if not lists.done():
                     log.info("first lists were not answered yet", waiting=self._unsynced())
                     await asyncio.wait({lists}, timeout=QUIET_SECONDS)
-            except asyncio.CancelledError:
-                lists.cancel()
-                raise
-        await lists
+            await lists
+        finally:
+            await finished(lists)
         gc.freeze()
         log.info("first lists were read", releases=len(self._observer.keys()))
+
+    async def _first_lists(self) -> None:
+        for reflector in self._reflectors:
+            await reflector.synced.wait()
 
     def _unsynced(self) -> list[str]:
         return [str(it.kind) for it in self._reflectors if not it.synced.is_set()]
@@ -240,7 +245,6 @@ class Manager:
             namespace=self._settings.lease_namespace or client.namespace,
             identity=f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}",
             clock=self._clock,
-            changed=self._metrics.leader.set,
         )
 
 

@@ -1,5 +1,6 @@
 """Small doors for the shell's tests: a server in memory, a clock that is wound by hand."""
 
+import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,7 @@ class FakeClock:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.advance(seconds)
+        await asyncio.sleep(0)
 
 
 class FakeServer:
@@ -60,6 +62,10 @@ class FakeServer:
     def fail(self, verb: str, kind: Kind, name: str, *errors: Exception) -> None:
         """Answer the next calls of this verb on this object with these errors."""
         self.errors.setdefault((verb, str(kind), name), []).extend(errors)
+
+    def fail_any(self, verb: str, kind: Kind, *errors: Exception) -> None:
+        """Answer the next calls of this verb on this kind with these errors."""
+        self.fail(verb, kind, "*", *errors)
 
     def put(self, kind: Kind, obj: Object) -> Object:
         """Store an object as its user would."""
@@ -149,9 +155,10 @@ class FakeServer:
 
     def _begin(self, verb: str, kind: Kind, name: str) -> None:
         self.calls.append((verb, str(kind), name))
-        waiting = self.errors.get((verb, str(kind), name))
-        if waiting:
-            raise waiting.pop(0)
+        for named in (name, "*"):
+            waiting = self.errors.get((verb, str(kind), named))
+            if waiting:
+                raise waiting.pop(0)
 
     def _ref(self, kind: Kind, obj: Object) -> Ref:
         return Ref(kind=kind, namespace=namespace_of(obj), name=name_of(obj))
