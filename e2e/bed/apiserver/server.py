@@ -21,7 +21,8 @@ from e2e.bed.apiserver.encoding import Encoder, dumps
 from e2e.bed.apiserver.errors import ApiError, no_such_path
 from e2e.bed.apiserver.events import served_form
 from e2e.bed.apiserver.lists import Lister
-from e2e.bed.apiserver.store import Delete, Store, Write
+from e2e.bed.apiserver.options import Delete, Write
+from e2e.bed.apiserver.store import Store
 from e2e.bed.apiserver.streams import Streams
 from e2e.bed.apiserver.subresources import bind, evict, patch_scale, put_scale, scale_of
 from e2e.bed.apiserver.tables import partial_metadata, table_of

@@ -11,7 +11,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from e2e.bed.apiserver import admission, writes
 from e2e.bed.apiserver.addresses import Addresses
@@ -30,51 +30,14 @@ from e2e.bed.apiserver.history import Watch
 from e2e.bed.apiserver.kind_rules import loopback_causes
 from e2e.bed.apiserver.kinds import Kind, KindTable
 from e2e.bed.apiserver.managed import applied_tree, entries_after_update, entry_of, ownable
+from e2e.bed.apiserver.options import Ask, Delete, Write
 from e2e.bed.apiserver.patches import json_patched, merge_patched, strategic_merged
 from e2e.bed.apiserver.reaper import Deletion, Reaper
 from e2e.bed.apiserver.selectors import selector_of
 from e2e.bed.apiserver.shelves import Listener, Shelves
 from e2e.bed.apiserver.trees import JsonObject, compact, stamp
 from e2e.bed.apiserver.validation import check
-from e2e.bed.apiserver.writes import APPLY, JSON, MERGE, STRATEGIC, Ask
-
-
-class Write(TypedDict, total=False):
-    """How a write is made; every key may be left out.
-
-    Attributes:
-        manager: The `fieldManager` option. The hooks of the hold look at this one only.
-        agent: The client's User-Agent; names the manager of fields when `manager` is empty.
-        dry_run: Whether nothing is to be stored.
-        subresource: `""` or `"status"`.
-        force: Whether an apply takes fields from their owners.
-        warn: Called with each warning for the client.
-    """
-
-    manager: str
-    agent: str
-    dry_run: bool
-    subresource: str
-    force: bool
-    warn: Callable[[str], None]
-
-
-class Delete(TypedDict, total=False):
-    """How an object is deleted; every key may be left out.
-
-    Attributes:
-        uid: Delete only the object with this uid, else 409.
-        resource_version: Delete only this version, else 409.
-        policy: `Background` (default), `Foreground` or `Orphan`.
-        grace_seconds: Overrides a Pod's own grace period; 0 ends it now.
-        dry_run: Whether nothing is to be stored.
-    """
-
-    uid: str | None
-    resource_version: str | None
-    policy: str
-    grace_seconds: int | None
-    dry_run: bool
+from e2e.bed.apiserver.writes import APPLY, JSON, MERGE, STRATEGIC
 
 
 class Store:

@@ -4,9 +4,10 @@ from typing import Unpack
 
 from e2e.bed.apiserver.errors import ApiError, conflict
 from e2e.bed.apiserver.kinds import Kind
+from e2e.bed.apiserver.options import Write
 from e2e.bed.apiserver.patches import json_patched, merge_patched
 from e2e.bed.apiserver.selectors import label_selector_matches
-from e2e.bed.apiserver.store import Store, Write
+from e2e.bed.apiserver.store import Store
 from e2e.bed.apiserver.trees import JsonObject, at
 
 _SCALE_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")

@@ -1,6 +1,7 @@
 """JSON values as the store keeps them: copied once on the way in, never changed after."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -32,6 +33,11 @@ def compact(value: Any) -> Any:
 
 def stamp(seconds: float) -> str:
     """Return a time as `metadata` carries it, for example 2026-01-31T12:00:00Z."""
+    return _stamp(int(seconds))
+
+
+@lru_cache(maxsize=16)
+def _stamp(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

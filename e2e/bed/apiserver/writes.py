@@ -1,9 +1,8 @@
 """The steps of a write: read the body, check it against what is stored, make the successor."""
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 from e2e.bed.apiserver.errors import (
     Cause,
@@ -17,7 +16,7 @@ from e2e.bed.apiserver.errors import (
 )
 from e2e.bed.apiserver.events import stored_form
 from e2e.bed.apiserver.kinds import BUILT_IN, Kind
-from e2e.bed.apiserver.managed import Writer
+from e2e.bed.apiserver.options import Ask
 from e2e.bed.apiserver.trees import JsonObject, clone, compact
 from e2e.bed.apiserver.validation import check_types, missing_name
 
@@ -48,37 +47,6 @@ _MODIFIED = (
 )
 
 
-def _say_nothing(_: str) -> None:
-    """Take a warning nobody asked for."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ask:
-    """The options of one write; see `store.Write`."""
-
-    manager: str = ""
-    agent: str = ""
-    dry_run: bool = False
-    subresource: str = ""
-    force: bool = False
-    applies: bool = False
-    warn: Callable[[str], None] = _say_nothing
-
-    def writer(self, kind: Kind) -> Writer:
-        """Return whom managedFields name for this write."""
-        agent = self.agent.split("/", 1)[0]
-        return Writer(
-            manager=self.manager or agent or "unknown",
-            operation="Apply" if self.applies else "Update",
-            api_version=kind.api_version,
-            subresource=self.subresource,
-        )
-
-    def applying(self) -> Self:
-        """Return the same options for a server-side apply."""
-        return replace(self, applies=True)
-
-
 def body_of(kind: Kind, obj: JsonObject) -> JsonObject:
     """Copy a request's object into the order and the fields the store keeps.
 
@@ -96,7 +64,7 @@ def body_of(kind: Kind, obj: JsonObject) -> JsonObject:
     known = copied.keys() if kind.custom else (*kind.fields, *(("status",) if kind.status else ()))
     body: JsonObject = {
         "kind": kind.kind,
-        "apiVersion": _stored_version(kind),
+        "apiVersion": "v1" if kind.shelf else kind.api_version,
         "metadata": copied.get("metadata") or {},
     }
     for field in known:
@@ -104,11 +72,6 @@ def body_of(kind: Kind, obj: JsonObject) -> JsonObject:
             body[field] = copied[field]
     check_types(kind, body)
     return body
-
-
-def _stored_version(kind: Kind) -> str:
-    first = next((one for one in BUILT_IN if one.key == kind.key), kind)
-    return first.api_version
 
 
 def namespace_for(kind: Kind, namespace: str | None, body: JsonObject) -> str:
