@@ -81,12 +81,21 @@ class Watch:
             return None
         if self.selector.takes_everything:
             return change.type, change.current
-        was = change.old is not None and self.selector.matches(change.old)
+        now = change.new is not None and self.selector.matches(change.new)
+        was = self._matched_before(change, now=now)
         if change.new is None:
             return ("DELETED", change.current) if was else None
-        if self.selector.matches(change.new):
+        if now:
             return ("MODIFIED" if was else "ADDED"), change.new
         return ("DELETED", _left_behind(change)) if was else None
+
+    def _matched_before(self, change: Change, *, now: bool) -> bool:
+        """Say whether the old state matched; labels that stay need no second look."""
+        old, new = change.old, change.new
+        if old is None:
+            return False
+        stays = new is not None and old["metadata"].get("labels") == new["metadata"].get("labels")
+        return now if stays and not self.selector.fields else self.selector.matches(old)
 
 
 def _left_behind(change: Change) -> JsonObject:

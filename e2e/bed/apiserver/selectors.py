@@ -39,10 +39,12 @@ class Selector:
 
     def matches(self, obj: JsonObject) -> bool:
         """Say whether the object is asked for."""
-        labels = obj["metadata"].get("labels") or {}
-        return all(test(labels) for test in self.labels) and all(
-            (_field(obj, term.path) == term.value) == term.equal for term in self.fields
-        )
+        if self.labels:
+            labels = obj["metadata"].get("labels") or {}
+            for test in self.labels:
+                if not test(labels):
+                    return False
+        return all((_field(obj, term.path) == term.value) == term.equal for term in self.fields)
 
 
 @lru_cache(maxsize=4096)

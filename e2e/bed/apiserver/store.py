@@ -47,14 +47,12 @@ class Store:
         clock: Seconds since the epoch; versions start at it in milliseconds.
         rng: Source of uids and generated names; give a seeded one for equal runs.
         history: How many changes of each kind a watch may come back over.
-        hold_policy: Whether the hooks of `hold.yaml` and `warn.yaml` are in force.
-        allow_loopback_endpoints: Whether EndpointSlices may hold loopback addresses.
+        hold_policy: Whether the hooks of `hold.yaml` and `warn.yaml` are in force; an attribute
+            that may be switched at any time.
+        allow_loopback_endpoints: Whether EndpointSlices may hold loopback addresses; an attribute
+            as well.
         gc_delay: Seconds until garbage is collected; 0 collects in the deleting call. With a
             delay someone has to call `run_due`.
-
-    Attributes:
-        hold_policy: May be switched at any time.
-        allow_loopback_endpoints: May be switched at any time.
     """
 
     def __init__(
@@ -77,8 +75,6 @@ class Store:
         self._addresses = Addresses()
         for name in ("default", "kube-system"):
             self.create("namespaces", None, {"metadata": {"name": name}})
-
-    # Reading.
 
     @property
     def version(self) -> int:
@@ -155,8 +151,6 @@ class Store:
             A function that ends the subscription.
         """
         return self._shelves.subscribe(listener)
-
-    # Writing.
 
     def create(
         self, kind: str | Kind, namespace: str | None, obj: JsonObject, **how: Unpack[Write]
@@ -261,8 +255,6 @@ class Store:
         """Say whether there is such an object."""
         return self._shelves.find(self.kinds.named(kind), namespace, name) is not None
 
-    # Time.
-
     def next_due(self) -> float | None:
         """Return when garbage is to be collected, in seconds of the clock, or None."""
         return self._reaper.next_due()
@@ -283,8 +275,6 @@ class Store:
         """
         self._shelves.history(self.kinds.named(kind)).check(since)
 
-    # How a write goes.
-
     def _stored(self, kind: Kind, namespace: str | None, name: str) -> JsonObject:
         obj = self._shelves.find(kind, namespace if kind.namespaced else None, name)
         if obj is None:
@@ -296,7 +286,8 @@ class Store:
         place = writes.namespace_for(kind, namespace, new)
         writes.check_namespace_takes(kind, new, self._namespace(place) if place else None, place)
         writes.name_new(kind, new, self._rng)
-        self._stamp_new(kind, new, place)
+        uid = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+        writes.stamp_new(kind, new, place, uid, stamp(self._clock()))
         if kind.status and not kind.custom:
             new.pop("status", None)
         with_defaults(kind, new)
@@ -316,17 +307,6 @@ class Store:
 
     def _namespace(self, name: str) -> JsonObject | None:
         return self._shelves.find(self.kinds.named("namespaces"), None, name)
-
-    def _stamp_new(self, kind: Kind, new: JsonObject, namespace: str) -> None:
-        meta = new["metadata"]
-        for field in writes.SYSTEM_FIELDS:
-            meta.pop(field, None)
-        if namespace:
-            meta["namespace"] = namespace
-        meta["uid"] = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
-        meta["creationTimestamp"] = stamp(self._clock())
-        if kind.generation:
-            meta["generation"] = 1
 
     def _own_new(self, kind: Kind, new: JsonObject, config: JsonObject, ask: Ask) -> None:
         now = stamp(self._clock())
@@ -392,16 +372,18 @@ class Store:
         return new
 
     def _admitted(self, kind: Kind, old: JsonObject, new: JsonObject, ask: Ask) -> JsonObject:
-        if not self.hold_policy or kind.kind != "Deployment" or ask.subresource:
+        if not self._is_reviewed(kind, ask):
             return new
         return admission.mutated(admission.Update(new=new, old=old, manager=ask.manager))
 
     def _warn(self, kind: Kind, old: JsonObject, new: JsonObject, ask: Ask) -> None:
-        if not self.hold_policy or kind.kind != "Deployment" or ask.subresource:
-            return
-        update = admission.Update(new=new, old=old, manager=ask.manager)
-        for text in admission.warnings(update):
-            ask.warn(text)
+        if self._is_reviewed(kind, ask):
+            update = admission.Update(new=new, old=old, manager=ask.manager)
+            for text in admission.warnings(update):
+                ask.warn(text)
+
+    def _is_reviewed(self, kind: Kind, ask: Ask) -> bool:
+        return self.hold_policy and kind.kind == "Deployment" and not ask.subresource
 
     def _apply(
         self, kind: Kind, namespace: str | None, name: str, config: Any, ask: Ask

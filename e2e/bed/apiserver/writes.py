@@ -60,7 +60,7 @@ def body_of(kind: Kind, obj: JsonObject) -> JsonObject:
             f"the API version in the data ({sent_version}, Kind={sent_kind}) does not match the "
             f"expected API version ({kind.api_version}, Kind={kind.kind})"
         )
-    copied = stored_form(kind, clone(obj) if kind.custom else compact(obj))
+    copied = stored_form(kind, _copied(kind, obj))
     known = copied.keys() if kind.custom else (*kind.fields, *(("status",) if kind.status else ()))
     body: JsonObject = {
         "kind": kind.kind,
@@ -72,6 +72,17 @@ def body_of(kind: Kind, obj: JsonObject) -> JsonObject:
             body[field] = copied[field]
     check_types(kind, body)
     return body
+
+
+def _copied(kind: Kind, obj: JsonObject) -> JsonObject:
+    """Copy an object, but not its managedFields: they are large and never changed in place."""
+    meta = obj.get("metadata")
+    if not isinstance(meta, dict) or "managedFields" not in meta:
+        return dict(clone(obj) if kind.custom else compact(obj))
+    bare = {**obj, "metadata": {key: meta[key] for key in meta if key != "managedFields"}}
+    copied = dict(clone(bare) if kind.custom else compact(bare))
+    copied["metadata"]["managedFields"] = meta["managedFields"]
+    return copied
 
 
 def namespace_for(kind: Kind, namespace: str | None, body: JsonObject) -> str:
@@ -127,6 +138,19 @@ def name_new(kind: Kind, body: JsonObject, rng: random.Random) -> None:
         meta["name"] = prefix[:_LONGEST_PREFIX] + "".join(rng.choices(_NAME_LETTERS, k=5))
     if meta.get("resourceVersion") not in (None, "", "0"):
         raise bad_request("resourceVersion should not be set on objects to be created")
+
+
+def stamp_new(kind: Kind, body: JsonObject, namespace: str, uid: str, now: str) -> None:
+    """Give a new object the metadata that only the server writes."""
+    meta = body["metadata"]
+    for field in SYSTEM_FIELDS:
+        meta.pop(field, None)
+    if namespace:
+        meta["namespace"] = namespace
+    meta["uid"] = uid
+    meta["creationTimestamp"] = now
+    if kind.generation:
+        meta["generation"] = 1
 
 
 def check_put(kind: Kind, old: JsonObject, body: JsonObject) -> None:
