@@ -1,0 +1,1 @@
+"""A whole cluster in virtual time, and the controller on top of it."""
