@@ -1,0 +1,90 @@
+# `make` lists the targets. Each makes the environment it needs; all that has to be there is
+# python3 (3.11 or newer, with venv), make, git and a way to PyPI.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PINS := .ci/requirements
+
+# One worker more than cores keeps them busy while the bed's tests wait for real time to pass.
+JOBS ?= 4
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- what users and contributors run ------------------------------------------------------------
+
+.PHONY: demo
+demo: $(VENV)/bed.stamp ## a release from start to promotion, with a real proxy and no cluster; KEEP=1 leaves it running
+	@$(BIN)/python -m e2e.demo $(if $(KEEP),--keep)
+
+.PHONY: test
+test: $(VENV)/dev.stamp ## all tests: units, the simulated world, scenarios on the bed; ARGS="-k NAME" picks some
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope $(ARGS)
+
+.PHONY: check
+check: $(VENV)/dev.stamp ## style, types, directions of imports, declared dependencies; cheapest first
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/deptry controller
+	$(BIN)/deptry e2e tests --ignore DEP002,DEP004
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+.PHONY: cover
+cover: $(VENV)/dev.stamp ## every branch of the decisions and the words is tested
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope tests/controller \
+	    --cov=controller.plan --cov=controller.api --cov-branch --cov-fail-under=100
+
+.PHONY: bench
+bench: $(VENV)/bed.stamp ## how fast, how big, how many requests lost
+	@$(BIN)/python -m e2e.bench $(ARGS)
+
+.PHONY: clean
+clean: ## remove the environment and all caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .coverage .coverage.* htmlcov build dist
+	find controller e2e tests -name __pycache__ -prune -exec rm -rf {} +
+
+# ---- the environment ----------------------------------------------------------------------------
+
+# The stamp of a group of pyproject.toml: its pins are installed, and the project itself, editable,
+# so that `serinus` and `kubectl-canary` are programs in .venv/bin. The version is part of the
+# project's metadata, hence the package's __init__.py.
+# Where uv cannot reach an index (a mirror that only pip is told of), pip does the same, slower.
+$(VENV)/%.stamp: $(PINS)/%.txt pyproject.toml controller/__init__.py $(VENV)/uv.stamp
+	@echo "installing $<" >&2
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement $< || \
+	    $(BIN)/python -m pip install --quiet --require-hashes --requirement $<
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --offline \
+	    --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# uv installs the groups in a few seconds. It is pinned and hashed like everything else.
+$(VENV)/uv.stamp: $(PINS)/uv.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("$(PYTHON) is " + \
+	    sys.version.split()[0] + ": Serinus needs 3.11 or newer, say which with PYTHON=...")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$(PYTHON) cannot make virtual environments: install its venv module" \
+	        "(Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "making $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+# The pins that are there stay as long as pyproject.toml allows them; UPGRADE=1 takes the newest.
+# bed is kept to the versions of dev: one environment can be both.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --custom-compile-command "make requirements" $(if $(UPGRADE),--upgrade)
+
+.PHONY: requirements
+requirements: $(VENV)/uv.stamp ## pin the dependencies of pyproject.toml again; UPGRADE=1 takes the newest
+	@$(COMPILE) --group pyproject.toml:uv --output-file $(PINS)/uv.txt
+	@$(COMPILE) pyproject.toml --group dev --output-file $(PINS)/dev.txt
+	@$(COMPILE) pyproject.toml --group bed --constraint $(PINS)/dev.txt --output-file $(PINS)/bed.txt
