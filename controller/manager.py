@@ -96,6 +96,7 @@ class Manager:
             queue=self.queue,
             decide=decide,
             hold=lambda: self._prober.hold,
+            monotonic=self._clock.monotonic,
         )
         self._figures = Figures(self._metrics, stores)
         self.web = Web(
@@ -161,6 +162,7 @@ class Manager:
                 ]
                 await asyncio.wait(workers)
                 await finished(*others)
+            await self._recorder.flush()
         finally:
             self._is_leading = False
             self._metrics.leader.set(0)

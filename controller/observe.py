@@ -184,7 +184,10 @@ class Observer:
 
 
 class _View:
-    """The stores as one pass sees them: quorum reads laid over the caches."""
+    """The stores as one pass sees them: quorum reads laid over the caches.
+
+    Where a watch has brought a newer state since, that one is seen: a pass may take seconds.
+    """
 
     def __init__(self, stores: Stores, key: Key, confirmed: Mapping[Ref, Reading]) -> None:
         self.namespace, self.name = key
@@ -266,7 +269,8 @@ class _View:
         """Return the EndpointSlices of a Service."""
         if self.is_read(service):
             reading = self._confirmed[self._slices_of(service)]
-            return reading if isinstance(reading, tuple) else ()
+            found = reading if isinstance(reading, tuple) else ()
+            return tuple(self._newest(objects.ENDPOINT_SLICE, it) for it in found)
         return tuple(self._stores.find(objects.ENDPOINT_SLICE, "service", self.namespace, service))
 
     def is_read(self, service: str) -> bool:
@@ -280,7 +284,9 @@ class _View:
         ref = Ref(kind=kind, namespace=self.namespace, name=name)
         if ref in self._confirmed:
             reading = self._confirmed[ref]
-            return None if isinstance(reading, tuple) else reading
+            if reading is None or isinstance(reading, tuple):
+                return None
+            return self._newest(kind, reading)
         return self._stores.get(kind, self.namespace, name)
 
     def _find(self, kind: Kind, index: str, value: str) -> Iterator[Object]:
@@ -296,7 +302,16 @@ class _View:
         }
         filed = self._stores.find(kind, index, self.namespace, value)
         yield from (obj for obj in filed if name_of(obj) not in fresh)
-        yield from (obj for obj in fresh.values() if obj is not None)
+        yield from (self._newest(kind, obj) for obj in fresh.values() if obj is not None)
+
+    def _newest(self, kind: Kind, read: Object) -> Object:
+        """Return the read state of an object, or the cached one if that is newer."""
+        cached = self._stores.get(kind, self.namespace, name_of(read))
+        if cached is None or uid_of(cached) != uid_of(read):
+            return read
+        versions = version_of(cached), version_of(read)
+        is_newer = all(it.isdecimal() for it in versions) and int(versions[0]) > int(versions[1])
+        return cached if is_newer else read
 
     def _pod_labels(self, deployments: Iterable[Object]) -> list[Mapping[str, str]]:
         """Return the labels of each Deployment's pods, ours among them."""

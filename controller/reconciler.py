@@ -29,6 +29,9 @@ from controller.tracker import Key
 ROUNDS: Final = 3
 """A plan may ask for reads, change its mind and ask for more; this often, then it starts anew."""
 
+FRESH_SECONDS: Final = 6.0
+"""What a read showed is good for so long; then whatever rests on it is read again."""
+
 Decide = Callable[[Observed, datetime], Plan]
 
 log = structlog.get_logger(__name__)
@@ -111,6 +114,7 @@ class Reconciler:
         queue: told when to look again.
         decide: the plan for what is seen.
         hold: the hold in force; None while it is not known.
+        monotonic: seconds that never go back.
 
     Attributes:
         last_refusal: for each key what the API server refused in the last pass.
@@ -125,6 +129,7 @@ class Reconciler:
         queue: Queue,
         decide: Decide,
         hold: Callable[[], Hold | None],
+        monotonic: Callable[[], float],
     ) -> None:
         self.last_refusal: dict[Key, str] = {}
         self._client = client
@@ -133,6 +138,7 @@ class Reconciler:
         self._queue = queue
         self._decide = decide
         self._hold = hold
+        self._monotonic = monotonic
         self._doubtful: dict[Key, frozenset[Ref]] = {}
 
     async def reconcile(self, key: Key) -> Pass:
@@ -158,11 +164,17 @@ class Reconciler:
         What rests on a read that did not succeed is left out; the rest of the plan is safe
         without it (safety.md section 3, rule 5), and an abort must not wait for it.
         """
+        began = self._monotonic()
         plan, readings = await self._settled_plan(key)
-        ready = [write for write in plan.writes if write.confirm <= readings.found.keys()]
+        errors: list[Exception] = list(readings.errors)
+        shown = frozenset(readings.found)
+        if self._monotonic() - began > FRESH_SECONDS:
+            shown = frozenset()
+            errors.append(UnsettledError("the reads took too long to rest on"))
+        ready = [write for write in plan.writes if write.confirm <= shown]
         failures = await self._applier.apply(key, replace(plan, writes=tuple(ready)))
         self._remember(key, failures)
-        return Pass(plan=plan, errors=(*readings.errors, *(it.error for it in failures)))
+        return Pass(plan=plan, errors=(*errors, *(it.error for it in failures)))
 
     async def _settled_plan(self, key: Key) -> tuple[Plan, "_Readings"]:
         """Decide, read afresh what the plan rests on, and decide again until nothing is missing.

@@ -4,6 +4,7 @@ import pytest
 
 from controller.api import names, objects
 from controller.api.objects import Kind, Object, name_of
+from controller.observe import Reading
 from controller.plan.observed import Endpoint, Observed, Pool, Ref, ReplicaSet
 from tests.controller.fakes import (
     NAMESPACE,
@@ -181,6 +182,21 @@ def test_a_fresh_read_replaces_what_the_cache_holds(world: Watched) -> None:
 
     assert [objects.replicas_of(it) for it in found.deployments] == [9]
     assert found.confirmed == frozenset({ref(objects.DEPLOYMENT)})
+
+
+def test_a_watch_that_is_ahead_of_a_read_is_believed(world: Watched) -> None:
+    read = world.server.objects[ref(objects.DEPLOYMENT)]
+    read_slice = world.server.objects[ref(objects.ENDPOINT_SLICE, "app-a")]
+    world.put(objects.DEPLOYMENT, deployment(replicas=9))
+    world.put(objects.ENDPOINT_SLICE, slice_of("app"))
+
+    confirmed = dict[Ref, Reading](
+        {ref(objects.DEPLOYMENT): read, ref(objects.ENDPOINT_SLICE): (read_slice,)}
+    )
+    found = world.observer.observe(KEY, confirmed)
+
+    assert [objects.replicas_of(it) for it in found.deployments] == [9]
+    assert found.stable.ready == 0
 
 
 def test_what_a_fresh_read_did_not_find_is_gone(world: Watched) -> None:

@@ -18,7 +18,7 @@ from controller.api.objects import Kind
 from controller.apply import Applier
 from controller.plan.observed import Observed, Ref
 from controller.plan.writes import Edit, Plan, Write
-from controller.reconciler import ROUNDS, Pass, Reconciler
+from controller.reconciler import FRESH_SECONDS, ROUNDS, Pass, Reconciler
 from tests.controller.fakes import (
     NAMESPACE,
     START,
@@ -90,6 +90,7 @@ class Bench:
             queue=self.queue,
             decide=self._decide,
             hold=lambda: "admission",
+            monotonic=self.world.clock.monotonic,
         )
 
     async def run(self, plan: Plan | None = None) -> Pass:
@@ -213,6 +214,23 @@ async def test_what_rests_on_a_read_that_failed_is_left_out_and_the_rest_is_writ
     made = await bench.run(Plan(writes=(label(confirm=frozenset({STABLE})), tell())))
 
     assert made.outcome == "UnavailableError"
+    assert bench.world.server.calls == [
+        ("get", "Deployment", "app"),
+        ("json_patch", "Service", "app"),
+    ]
+    assert bench.queue.told == [("add_rate_limited", KEY)]
+
+
+async def test_what_rests_on_old_reads_is_left_out(bench: Bench) -> None:
+    def plan(observed: Observed) -> Plan:
+        if observed.confirmed:
+            bench.world.clock.advance(FRESH_SECONDS + 1)
+        return Plan(writes=(label(confirm=frozenset({STABLE})), tell()))
+
+    bench.plan = plan
+    made = await bench.run()
+
+    assert made.outcome == "UnsettledError"
     assert bench.world.server.calls == [
         ("get", "Deployment", "app"),
         ("json_patch", "Service", "app"),
