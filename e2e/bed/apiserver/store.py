@@ -123,10 +123,8 @@ class Store:
         """Open a watch; `Watch.take` returns what came, `close` ends it.
 
         Args:
-            kind: Plural name.
-            namespace: None or empty for all of them.
-            labels: A label selector.
-            fields: A field selector.
+            kind: As in `list`.
+            namespace: As in `list`, like `labels` and `fields`.
             since: The version already seen; None for changes from now on.
 
         Raises:
@@ -147,8 +145,7 @@ class Store:
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(event_type, plural, new, old)` in each write, after it is stored.
 
-        Returns:
-            A function that ends the subscription.
+        Returns a function that ends the subscription.
         """
         return self._shelves.subscribe(listener)
 
