@@ -59,7 +59,7 @@ def readiness(release: Release, draft: Draft, *, is_quiet: bool) -> Readiness:
         return _not("TakingHold", "proving how the Deployment can be held")
     if release.observed.hold == "pause":
         return _keep_paused(release, draft, stable, is_quiet=is_quiet)
-    return _keep_admission(release, stable, is_quiet=is_quiet)
+    return _keep_admission(release, draft, stable, is_quiet=is_quiet)
 
 
 def _not(reason: str, message: str, left_seconds: float | None = None) -> Readiness:
@@ -123,9 +123,14 @@ def _declared(stable: Object, reason: str) -> Readiness:
     )
 
 
-def _keep_admission(release: Release, stable: Object, *, is_quiet: bool) -> Readiness:
+def _keep_admission(release: Release, draft: Draft, stable: Object, *, is_quiet: bool) -> Readiness:
+    """Leave it un-paused between releases: the pause of a template put back has had its use."""
     if is_quiet and not is_paused(stable) and release.template_revision != release.serving:
         return _not("DeploymentRolling", _how_far(stable))
+    if is_quiet and is_paused(stable) and not is_paused_by_hand(stable):
+        draft.release_stable(
+            "nothing is pending any more: took the pause off", frozenset({ref(DEPLOYMENT, stable)})
+        )
     return _held(release, stable)
 
 
@@ -175,6 +180,18 @@ def is_declared(stable: Object) -> bool:
     """Tell whether a manifest owns `spec.paused`: by last-applied, or by a manager's fields."""
     return _is_in_last_applied(stable) or any(
         entry.get("manager") not in HANDS
+        and "f:paused" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+        for entry in metadata(stable).get("managedFields") or ()
+    )
+
+
+def is_paused_by_hand(stable: Object) -> bool:
+    """Tell whether the pause is the user's: by `kubectl rollout pause`, or by a manifest.
+
+    The policy's pause belongs to whoever changed the template.
+    """
+    return _is_in_last_applied(stable) or any(
+        entry.get("manager") == "kubectl-rollout"
         and "f:paused" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
         for entry in metadata(stable).get("managedFields") or ()
     )

@@ -11,6 +11,7 @@ from controller.api.objects import (
 )
 from controller.api.status import is_our_condition
 from controller.plan.draft import Draft, Story
+from controller.plan.hold import is_paused_by_hand
 from controller.plan.promote import plan_promotion
 from controller.plan.release import Release, Roll
 from controller.plan.routes import clean, close
@@ -57,7 +58,8 @@ def has_traces(release: Release) -> bool:
 def _let_go(release: Release, draft: Draft) -> None:
     """Take our labels off the Deployment, last: `held` is what finds the Service again.
 
-    A pause stays where a template waits behind it; otherwise, with `pause` hold, it was ours.
+    A pause stays where a template waits behind it, and where it is the user's; else it was the
+    hold's.
     """
     stable = release.stable
     if stable is None or not release.is_held:
@@ -73,7 +75,7 @@ def _let_go(release: Release, draft: Draft) -> None:
         )
         on = ref(DEPLOYMENT, stable)
         events.append(Event(reason="LeftPending", message=text, type="Warning", on=on))
-    elif is_paused(stable) and release.observed.hold == "pause":
+    elif is_paused(stable) and (release.observed.hold == "pause" or not is_paused_by_hand(stable)):
         draft.release_stable("took our pause off", frozenset({ref(DEPLOYMENT, stable)}))
     draft.label_stable(names.HELD, None, "let the Deployment go", *events)
     if names.RESUME in labels_of(stable):
