@@ -124,7 +124,9 @@ class Store:
 
         Args:
             kind: As in `list`.
-            namespace: As in `list`, like `labels` and `fields`.
+            namespace: As in `list`.
+            labels: As in `list`.
+            fields: As in `list`.
             since: The version already seen; None for changes from now on.
 
         Raises:
@@ -143,10 +145,7 @@ class Store:
         self._shelves.history(watch.kind).leave(watch)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener(event_type, plural, new, old)` in each write, after it is stored.
-
-        Returns a function that ends the subscription.
-        """
+        """Call `listener(event_type, plural, new, old)` in each write; returns what ends that."""
         return self._shelves.subscribe(listener)
 
     def create(
