@@ -169,6 +169,18 @@ def _thawed() -> Iterator[None]:
     gc.unfreeze()
 
 
+@pytest.fixture
+def _own_logging() -> Iterator[None]:
+    """Begin with structlog's defaults, and leave everything as it was."""
+    root, configured = logging.getLogger(), structlog.get_config()
+    handlers, level = list(root.handlers), root.level
+    structlog.reset_defaults()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**configured)
+
+
 def furnished(api: FakeApi) -> FakeApi:
     api.put(objects.SERVICE, service())
     api.put(objects.DEPLOYMENT, deployment())
@@ -229,6 +241,7 @@ def test_an_event_is_written_for_what_was_written() -> None:
     run_virtually(story())
 
 
+@pytest.mark.usefixtures("_own_logging")
 def test_starts_before_the_server_is_up_and_says_so_once() -> None:
     async def story() -> None:
         process = Process(furnished(FakeApi()))
@@ -415,17 +428,7 @@ def test_the_series_of_a_release_go_with_it() -> None:
 # Logs, and the process itself.
 
 
-@pytest.fixture
-def _logging_restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-
-
-@pytest.mark.usefixtures("_logging_restored")
+@pytest.mark.usefixtures("_own_logging")
 def test_lines_of_libraries_have_the_same_shape() -> None:
     stream = io.StringIO()
     logs.configure("json", "info", stream)
@@ -443,7 +446,7 @@ def test_lines_of_libraries_have_the_same_shape() -> None:
     assert lines[0]["why"] == "because"
 
 
-@pytest.mark.usefixtures("_logging_restored")
+@pytest.mark.usefixtures("_own_logging")
 def test_text_is_for_people() -> None:
     stream = io.StringIO()
     logs.configure("text", "info", stream)
@@ -454,7 +457,7 @@ def test_text_is_for_people() -> None:
     assert "why=because" in stream.getvalue()
 
 
-@pytest.mark.usefixtures("_logging_restored")
+@pytest.mark.usefixtures("_own_logging")
 def test_auto_is_json_where_nobody_sits() -> None:
     stream = io.StringIO()
     logs.configure("auto", "info", stream)
@@ -464,7 +467,7 @@ def test_auto_is_json_where_nobody_sits() -> None:
     assert json.loads(stream.getvalue())["event"] == "e"
 
 
-@pytest.mark.usefixtures("_logging_restored")
+@pytest.mark.usefixtures("_own_logging")
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
