@@ -12,7 +12,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from controller.api import names, pattern
+from controller.api import grammar, names, pattern
 from controller.api.objects import (
     Object,
     annotations_of,
@@ -21,6 +21,7 @@ from controller.api.objects import (
     ingress_class,
     ingress_paths,
     metadata,
+    moment_of,
     spec_of,
     stamp,
 )
@@ -33,6 +34,9 @@ UNKNOWN = "(not ours)"
 """Stands for the endings of a pattern that we could not have written; equal to no other."""
 
 _NOBODY: frozenset[str] = frozenset()
+
+_TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
+"""What ingress-nginx takes for true (Go: strconv.ParseBool); Traefik knows only `true`."""
 
 
 def closing_name(uid: str) -> str:
@@ -61,8 +65,8 @@ class Nginx:
         return f"{self.prefix}/{name}"
 
     def is_canary(self, ingress: Object) -> bool:
-        """Tell whether an Ingress, ours or anyone's, is a canary one."""
-        return annotations_of(ingress).get(self.key("canary")) == "true"
+        """Tell whether an Ingress, ours or anyone's, is a canary one to some proxy."""
+        return annotations_of(ingress).get(self.key("canary")) in _TRUE
 
     def exposure_of(self, ingress: Object) -> Exposure:
         """Return what the Ingress lets through; what we could not have written counts as open.
@@ -76,7 +80,7 @@ class Nginx:
         accounts, suffix = self._accounts(annotations) if header else (_NOBODY, "")
         cookie = annotations.get(self.key("canary-by-cookie"))
         return Exposure(
-            weight=int(weight) if weight.isascii() and weight.isdecimal() else 100,
+            weight=int(weight) if grammar.WEIGHT.fits(weight) else 100,
             header=header,
             accounts=accounts,
             suffix=suffix,
@@ -177,7 +181,9 @@ def changed_text(exposure: Exposure, now: datetime) -> str:
 def changed_at(ingress: Object) -> str:
     """Return the stamp of the last routing change; the creation's where none can be read."""
     value = _changed(annotations_of(ingress)).get("at")
-    return value if isinstance(value, str) else str(metadata(ingress).get("creationTimestamp", ""))
+    if isinstance(value, str) and moment_of(value) is not None:
+        return value
+    return str(metadata(ingress).get("creationTimestamp", ""))
 
 
 def _share(suffix: str) -> Fraction:

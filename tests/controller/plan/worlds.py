@@ -90,8 +90,20 @@ def deployment(
             **({"paused": True} if paused else {}),
             **spec,
         },
-        "status": {"observedGeneration": generation, "replicas": replicas},
+        "status": {
+            "observedGeneration": generation,
+            "replicas": replicas,
+            "updatedReplicas": replicas,
+            "readyReplicas": replicas,
+            "availableReplicas": replicas,
+        },
     }
+
+
+def pending_deployment(version: str = "v2", **more: Any) -> dict[str, Any]:
+    """Return the stable Deployment with this version pending: no pod of it exists."""
+    held_back = deployment(version, **{"paused": True, "generation": 2, **more})
+    return {**held_back, "status": {**held_back["status"], "updatedReplicas": 0}}
 
 
 def service(annotations: Mapping[str, str] | None = None, **spec: Any) -> dict[str, Any]:
@@ -176,8 +188,7 @@ def idle(annotations: Mapping[str, str] | None = None, **changes: Any) -> Observ
 
 def pending(annotations: Mapping[str, str] | None = None, **changes: Any) -> Observed:
     """Return the same with v2 pending behind the hold."""
-    stable = deployment("v2", paused=True, generation=2)
-    return idle(annotations, **{"deployments": (stable,), **changes})
+    return idle(annotations, **{"deployments": (pending_deployment(),), **changes})
 
 
 def record(**changes: Any) -> Record:
@@ -223,7 +234,9 @@ def route(
     plane = nginx()
     name = f"{NAME}-canary" if main == NAME else f"{NAME}-{main}-canary"
     owner = our_metadata(deployment(), NAME, name)
-    made = plane.ingress(ingress(main), plane.rules(ingress(main), NAME, f"{NAME}-canary"), owner, at)
+    made = plane.ingress(
+        ingress(main), plane.rules(ingress(main), NAME, f"{NAME}-canary"), owner, at
+    )
     annotations = {**plane.keys_for(exposure), names.CHANGED: changed_text(exposure, at)}
     filled = {**meta("Ingress", name), **owner, "annotations": annotations}
     return {**made, "metadata": filled}
@@ -261,11 +274,10 @@ def running(
     shown, canary_set = canary(pods=pods, kept=kept or record(step=wanted.weight))
     beside = ours(canary_service(deployment(), service()), "Service")
     budget = ours(disruption_budget(deployment(), NAME), "PodDisruptionBudget")
-    stable = deployment("v2", paused=True, generation=2)
     path = route(wanted, at=at)
     world = idle(
         annotations,
-        deployments=(stable, shown),
+        deployments=(pending_deployment(), shown),
         replica_sets=(replica_set("v1", 4), canary_set),
         services=(service(annotations), beside),
         ingresses=(ingress(), path),
