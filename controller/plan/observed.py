@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Literal
 
 from controller.api.objects import Kind, Object
@@ -139,6 +138,3 @@ class Observed:
     refusal: str = ""
     confirmed: frozenset[Ref] = frozenset()
     parameters: Parameters = field(default_factory=Parameters)
-
-
-ONE_SECOND = timedelta(seconds=1)

@@ -22,7 +22,6 @@ from controller.api.objects import (
     name_of,
     spec_of,
     template_labels,
-    uid_of,
 )
 from controller.plan.discovery import Found, makes_pod, selector_of
 from controller.plan.observed import Observed
@@ -471,11 +470,6 @@ def _labels(observed: Observed, found: Found) -> Refusal | None:
         message="some Service of the namespace would select the canary pods whatever label of "
         f"Deployment {name_of(found.stable)} is changed; add a label of its own to that selector",
     )
-
-
-def stable_uid(found: Found) -> str:
-    """Return the uid of the stable Deployment, "" without one."""
-    return uid_of(found.stable) if found.stable is not None else ""
 
 
 REFUSALS: tuple[Test, ...] = (

@@ -1,12 +1,8 @@
 """What a canary is exposed to, whatever data plane carries it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
-from typing import Protocol
-
-from controller.api.objects import Object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,19 +93,3 @@ class Exposure:
 
 CLOSED = Exposure()
 """Nobody reaches the canary."""
-
-
-class DataPlane(Protocol):
-    """What a data plane has to know: one route of ours beside each route of the user's."""
-
-    def exposure_of(self, route: Object) -> Exposure:
-        """Return what a route of ours lets through."""
-        ...
-
-    def route(self, main: Object, name: str, labels: Mapping[str, str]) -> Object:
-        """Return our route beside the user's, closed."""
-        ...
-
-    def change(self, route: Object, exposure: Exposure) -> Mapping[str, str | None]:
-        """Return the annotations that turn our route to this exposure; None removes a key."""
-        ...
