@@ -12,8 +12,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -38,6 +39,7 @@ from controller.api.objects import (
     template_of,
     uid_of,
 )
+from controller.api.status import status_in
 from controller.cluster.client import Client
 from e2e.bed import manifests
 from e2e.bed.children import Child, environment
@@ -174,32 +176,39 @@ class Bench:
         await self.paper.slice(f"{name}-canary", labels, made)
         await wait_until(lambda: self.has_stage(name, "Canary"), within=60.0, what="doors open")
 
-    async def round_trips(self, count: int) -> list[float]:
-        """Return the seconds of as many plain reads of one Service, one after another."""
-        taken = []
-        for _ in range(count):
-            begun = time.perf_counter()
-            await self.client.get(SERVICE, NAMESPACE, "app-0")
-            taken.append(time.perf_counter() - begun)
-        return taken
+    async def weight_changes(self, name: str, count: int) -> tuple[list[float], list[float]]:
+        """Return seconds of plain reads, and from a weight's PATCH to its sight on the Ingress.
 
-    async def weight_changes(self, name: str, count: int) -> list[float]:
-        """Return the seconds from the PATCH of a weight to the sight of it on the Ingress."""
-        listing = await self.client.list(INGRESS, NAMESPACE, labels=f"{names.SERVICE}={name}")
-        events = self.client.watch(
-            INGRESS, NAMESPACE, version=listing.version, labels=f"{names.SERVICE}={name}"
-        )
-        taken = []
+        The two are taken in turn, so that both see the same machine; each change begins when the
+        one before is told and over.
+        """
+        trips, taken = [], []
         for number in range(count):
-            weight = str(1 + number % 100)
+            weight = 1 + number % 100
+            begun = time.perf_counter()
+            await self.client.get(SERVICE, NAMESPACE, name)
+            trips.append(time.perf_counter() - begun)
+            taken.append(await self._weight_change(name, str(weight)))
+            await wait_until(partial(self._is_told, name, weight), within=30.0, what="it is told")
+        return trips, taken
+
+    async def _weight_change(self, name: str, weight: str) -> float:
+        selected = f"{names.SERVICE}={name}"
+        listing = await self.client.list(INGRESS, NAMESPACE, labels=selected)
+        async with aclosing(
+            self.client.watch(INGRESS, NAMESPACE, version=listing.version, labels=selected)
+        ) as events:
             begun = time.perf_counter()
             patch = {"metadata": {"annotations": {names.WEIGHT: weight}}}
             await self.client.merge(SERVICE, NAMESPACE, name, patch)
             async for event in events:
                 if annotations_of(event.object).get(WEIGHT_KEY) == weight:
                     break
-            taken.append(time.perf_counter() - begun)
-        return taken
+        return time.perf_counter() - begun
+
+    async def _is_told(self, name: str, weight: int) -> bool:
+        status = status_in(await self.client.get(SERVICE, NAMESPACE, name))
+        return (status.written, status.step) == (weight, weight)
 
     def memory_mib(self) -> float:
         """Return the controller's resident memory in MiB."""
@@ -299,8 +308,7 @@ async def measure_latency(services: int, changes: int) -> None:
     async with bench(services) as built:
         await built.bring_to_canary("app-0")
         await quiet(built)
-        trips = await built.round_trips(changes)
-        taken = await built.weight_changes("app-0", changes)
+        trips, taken = await built.weight_changes("app-0", changes)
         print(f"{'milliseconds':44} {'p50':>8} {'p90':>8} {'p99':>8}")
         print(line("round trip of the emulator", trips))
         what = f"weight patched to written, {services} enrolled"
