@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import takewhile
 from typing import Final
 
@@ -230,6 +231,7 @@ def _class(first: str, last: str) -> str:
     return f"[{''.join(p if len(p) < 3 else f'{p[0]}-{p[-1]}' for p in parts)}]"
 
 
+@lru_cache(maxsize=2048)
 def decode(pattern: str) -> tuple[frozenset[str], str] | None:
     """Read a pattern back: its accounts, and its suffix alternative as `suffix_text` writes it.
 
