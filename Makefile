@@ -6,12 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := .ci/requirements
 
-# One worker more than cores keeps them busy while the bed's tests wait for real time to pass.
-JOBS ?= 4
+# How many tests at once: as many as cores. The bed's tests start programs of their own and have
+# deadlines in real time; with more of them at once they wait for each other.
+JOBS ?= auto
 
-SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
-.DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -54,16 +52,20 @@ clean: ## remove the environment and all caches
 
 # ---- the environment ----------------------------------------------------------------------------
 
+UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
 # The stamp of a group of pyproject.toml: its pins are installed, and the project itself, editable,
 # so that `serinus` and `kubectl-canary` are programs in .venv/bin. The version is part of the
 # project's metadata, hence the package's __init__.py.
-# Where uv cannot reach an index (a mirror that only pip is told of), pip does the same, slower.
+# uv trusts the certificates it brings, then those of the system; where neither leads to an index
+# (a mirror that only pip is told of), pip does the same, more slowly.
 $(VENV)/%.stamp: $(PINS)/%.txt pyproject.toml controller/__init__.py $(VENV)/uv.stamp
 	@echo "installing $<" >&2
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement $< || \
-	    $(BIN)/python -m pip install --quiet --require-hashes --requirement $<
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --offline \
-	    --no-deps --no-build-isolation --editable .
+	@$(UV_INSTALL) --require-hashes --requirement $< 2>/dev/null || \
+	    $(UV_INSTALL) --system-certs --require-hashes --requirement $< || \
+	    $(PIP_INSTALL) --require-hashes --requirement $<
+	@$(UV_INSTALL) --offline --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # uv installs the groups in a few seconds. It is pinned and hashed like everything else.
@@ -75,7 +77,7 @@ $(VENV)/uv.stamp: $(PINS)/uv.txt
 	        "(Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "making $(VENV)" >&2
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@$(PIP_INSTALL) --require-hashes --requirement $<
 	@touch $@
 
 # The pins that are there stay as long as pyproject.toml allows them; UPGRADE=1 takes the newest.
