@@ -1,0 +1,302 @@
+"""One application in a namespace of its own, and what its owner does with it."""
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api import names
+from e2e.bed import container, manifests
+from e2e.bed.api import Api
+from e2e.bed.kubectl import Result
+from e2e.bed.manifests import Manifest
+from e2e.bed.polling import wait_until
+from e2e.scenarios.cluster import PATIENCE, Cluster
+from e2e.scenarios.watching import Told
+
+ACCOUNT = "X-Account"
+NAME = "myapp"
+"""Of the Deployment, the Service and the Ingress."""
+OURS = f"{names.MANAGED_BY}={names.FIELD_MANAGER}"
+"""Selects what the controller made."""
+KINDS = "deployments,services,ingresses,poddisruptionbudgets"
+QUIET_POLL = 0.1
+"""Seconds between two questions that cost a request."""
+
+
+@dataclass(slots=True, kw_only=True)
+class App:
+    """An application; most scenarios begin with `deploy`, `enrol`, `canary` or `promoting`."""
+
+    cluster: Cluster
+    namespace: str
+
+    @property
+    def host(self) -> str:
+        """Answer the host of the Ingress."""
+        return f"{self.namespace}.example"
+
+    @property
+    def api(self) -> Api:
+        """Answer the API server for this namespace."""
+        return self.cluster.api_in(self.namespace)
+
+    # What the owner types.
+
+    async def kubectl(self, line: str, *, stdin: str = "") -> str:
+        """Run a kubectl command, as typed but for the namespace; answers what it printed."""
+        return await self.cluster.kubectl(
+            *shlex.split(line), "-n", self.namespace, stdin=stdin, within=PATIENCE
+        )
+
+    async def try_kubectl(self, line: str) -> Result:
+        """Run a kubectl command that may be refused."""
+        return await self.cluster.kubectl.run(
+            *shlex.split(line), "-n", self.namespace, within=PATIENCE
+        )
+
+    async def annotate(self, **values: str | None) -> None:
+        """Write annotations of the Service by their short names; None removes one."""
+        words = [
+            f"{_key(name)}-" if value is None else f"{_key(name)}={value}"
+            for name, value in values.items()
+        ]
+        await self.kubectl(shlex.join(["annotate", "service", NAME, "--overwrite", *words]))
+
+    async def act(self, action: str) -> None:
+        """Ask for a one-shot action."""
+        await self.annotate(action=action)
+
+    async def set_image(self, version: str) -> None:
+        """Ship a version, as everybody does."""
+        await self.kubectl(
+            f"set image deployment {NAME} {NAME}-container=janakiramm/myapp:{version}"
+        )
+
+    async def resume(self) -> None:
+        """Run `kubectl rollout resume`."""
+        await self.kubectl(f"rollout resume deployment {NAME}")
+
+    # How far the owner goes before a scenario begins.
+
+    async def deploy(
+        self,
+        *,
+        replicas: int = 2,
+        pod_annotations: Mapping[str, str] | None = None,
+        **spec: Any,
+    ) -> None:
+        """Apply the application, and wait until requests are answered."""
+        written = manifests.application(
+            namespace=self.namespace,
+            host=self.host,
+            replicas=replicas,
+            pod_annotations=pod_annotations,
+            **spec,
+        )
+        await self.api.apply(written)
+        await self.answers("v1")
+        await self.is_complete()
+
+    async def deploy_slowly(self) -> None:
+        """Deploy three pods that take seconds to start: a roll of them can be watched."""
+        await self.deploy(replicas=3, pod_annotations={container.START: "2"})
+
+    async def enrol(self, **annotations: str) -> None:
+        """Annotate and enrol, and wait until a release can start; deploys what is not there."""
+        if await self.api.get("deployments", NAME) is None:
+            await self.deploy()
+        if annotations:
+            await self.annotate(**annotations)
+        await self.kubectl(f"label service {NAME} {names.CANARY}={names.ENABLED}")
+        await self.is_ready()
+
+    async def canary(self, version: str = "v2", **annotations: str) -> Told:
+        """Enrol, ship a version, and wait until its canary stands."""
+        await self.enrol(**annotations)
+        return await self.ship(version)
+
+    async def ship(self, version: str) -> Told:
+        """Ship a version, and wait until its canary stands."""
+        before = self.told.revision
+        await self.set_image(version)
+        return await self.reaches("Canary", after=before or "none")
+
+    async def in_roll(self) -> Told:
+        """Release and approve v2, and wait until stable rolls to it, which takes seconds."""
+        await self.deploy_slowly()
+        told = await self.canary()
+        await self.resume()
+        await self.reaches("Promoting")
+        await self.comes_true("the roll", self.is_not_paused)
+        return told
+
+    # What is seen.
+
+    @property
+    def told(self) -> Told:
+        """Answer what the Service says now."""
+        return self.cluster.watcher.history(self.namespace, NAME)[-1]
+
+    @property
+    def stages(self) -> list[str]:
+        """Answer the stages the Service told of, in order, none twice in a row."""
+        found: list[str] = []
+        for told in self.cluster.watcher.history(self.namespace, NAME):
+            if told.stage and found[-1:] != [told.stage]:
+                found.append(told.stage)
+        return found
+
+    async def until(self, what: str, holds: Callable[[Told], bool]) -> Told:
+        """Wait until what the Service says fits."""
+        return await self.cluster.watcher.until(
+            self.namespace, NAME, holds, within=PATIENCE, what=f"{self.namespace}: {what}"
+        )
+
+    async def reaches(self, stage: str, reason: str = "", *, after: str = "") -> Told:
+        """Wait for a stage, a reason in it, and another revision than `after`."""
+
+        def is_there(told: Told) -> bool:
+            fits = told.stage == stage and reason in {"", told.reason}
+            return fits and (not after or told.revision != after)
+
+        return await self.until(f"{stage} {reason}", is_there)
+
+    async def is_ready(self) -> Told:
+        """Wait until a release can start."""
+        return await self.until("Ready", lambda told: told.is_ready)
+
+    async def is_refused(self, reason: str) -> Told:
+        """Wait until no release can start, for this reason."""
+        return await self.until(
+            f"not Ready: {reason}", lambda told: not told.is_ready and told.why("Ready") == reason
+        )
+
+    async def ends(self, outcome: str) -> Told:
+        """Wait until the release has ended, so or so, and nothing of it is left."""
+        told = await self.until(
+            f"{outcome}, and at rest",
+            lambda told: told.outcome == outcome and told.stage in {"Idle", "Aborted"},
+        )
+        assert await self.ours() == []
+        return told
+
+    async def ours(self) -> list[str]:
+        """Answer what the controller made and has not removed."""
+        found = await self.kubectl(f"get {KINDS} -l {OURS} -o name")
+        return sorted(found.split())
+
+    async def is_left_alone(self) -> None:
+        """Wait until nothing of the controller is on the owner's objects, and none of its own."""
+
+        async def is_clean() -> bool:
+            objects = [await self.get(plural) for plural in ("services", "deployments")]
+            return not any(_traces(obj) for obj in objects) and await self.ours() == []
+
+        await self.comes_true(f"{self.namespace}: left alone", is_clean)
+
+    async def get(self, plural: str, name: str = NAME) -> Manifest:
+        """Answer an object that exists."""
+        found = await self.api.get(plural, name)
+        assert found is not None, f"{plural} {name} does not exist"
+        return dict(found)
+
+    async def events(self) -> set[str]:
+        """Answer the reasons of all events so far."""
+        return {event["reason"] for event in await self.api.list("events")}
+
+    async def tells(self, reason: str) -> None:
+        """Wait for an event."""
+
+        async def was_told() -> bool:
+            return reason in await self.events()
+
+        await wait_until(was_told, within=PATIENCE, every=QUIET_POLL, what=f"event {reason}")
+
+    async def comes_true(self, what: str, is_true: Callable[[], Any]) -> None:
+        """Wait for something that no status tells; `is_true` may be async."""
+        await wait_until(is_true, within=PATIENCE, every=QUIET_POLL, what=what)
+
+    # What visitors get.
+
+    async def answers(self, version: str, *headers: tuple[str, str]) -> None:
+        """Wait until a request like this is answered by a version."""
+
+        async def is_answered() -> bool:
+            return (await self.cluster.request(self.host, *headers)).version == version
+
+        await wait_until(
+            is_answered, within=PATIENCE, every=0.05, what=f"{self.host} {headers}: {version}"
+        )
+
+    async def count(self, count: int, *headers: tuple[str, str]) -> Counter[str]:
+        """Send a request so many times, and count the answers by version."""
+        return await self.cluster.count(self.host, headers, count)
+
+    async def who_gets(self, version: str, accounts: Sequence[str]) -> list[str]:
+        """Ask once as each account; answers those who got this version."""
+        found = []
+        for account in accounts:
+            answer = await self.cluster.request(self.host, (ACCOUNT, account))
+            found += [account] if answer.version == version else []
+        return found
+
+    async def weighs(self, weight: int) -> None:
+        """Wait until the weight is told, and the proxy works with it."""
+        await self.until(f"weight {weight}", lambda told: told.written == weight)
+
+        async def is_in_force() -> bool:
+            return await self.cluster.weight_in_force(self.namespace, NAME) == weight
+
+        await self.comes_true(f"weight {weight} in force", is_in_force)
+
+    async def is_complete(self) -> None:
+        """Wait until the Deployment has rolled out, or back."""
+
+        async def rolled() -> bool:
+            found = await self.get("deployments")
+            status, wanted = found.get("status", {}), found["spec"]["replicas"]
+            counts = ("replicas", "updatedReplicas", "availableReplicas")
+            seen = status.get("observedGeneration", 0) >= found["metadata"]["generation"]
+            return seen and all(status.get(count, 0) == wanted for count in counts)
+
+        await self.comes_true(f"{self.namespace}: the Deployment is complete", rolled)
+
+    async def is_paused(self) -> bool:
+        """Say whether the Deployment is paused."""
+        return bool((await self.get("deployments"))["spec"].get("paused"))
+
+    async def is_not_paused(self) -> bool:
+        """Say whether the Deployment is not paused."""
+        return not await self.is_paused()
+
+    async def runs(self) -> Counter[str]:
+        """Count stable's pods by version."""
+        pods = await self.api.list("pods", labels=f"app={NAME}")
+        return Counter(pod["spec"]["containers"][0]["image"].rpartition(":")[2] for pod in pods)
+
+    def report(self) -> str:
+        """Write what happened, for somebody who reads a failure."""
+        lines = [
+            f"{told.stage or '-'} | {told.reason} | {told.message}"
+            for told in self.cluster.watcher.history(self.namespace, NAME)
+        ]
+        log = self.cluster.controller.log().splitlines()
+        about = [line for line in log if f"{self.namespace}/" in line]
+        return "\n".join(["the Service said:", *lines, "the controller wrote:", *about[-40:]])
+
+
+def _traces(obj: Mapping[str, Any]) -> list[str]:
+    """Find what the controller writes on objects of the owner."""
+    metadata = obj["metadata"]
+    keys = [*(metadata.get("labels") or {}), *(metadata.get("annotations") or {})]
+    types = [entry["type"] for entry in (obj.get("status") or {}).get("conditions") or ()]
+    written = {names.STATUS, names.HELD, names.RESUME, names.CANARY}
+    return [key for key in keys if key in written] + [
+        entry for entry in types if entry.startswith(names.PREFIX)
+    ]
+
+
+def _key(name: str) -> str:
+    return names.PREFIX + name.replace("_", "-")

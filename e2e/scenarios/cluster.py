@@ -1,0 +1,124 @@
+"""The cluster that scenarios share: a bed, the controller under test, and what Services say.
+
+This is the one module of the scenarios that knows a bed; another bed needs another `Cluster`.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from e2e.bed.api import Api
+from e2e.bed.bed import Bed, Options
+from e2e.bed.client import Answer, Client, Request, census
+from e2e.bed.controllerprocess import ControllerProcess
+from e2e.bed.kubectl import Kubectl
+from e2e.bed.load import Load, ordinary_requests
+from e2e.scenarios.watching import Watcher
+
+PATIENCE = 90.0
+"""Seconds for whatever has to happen in the end; machines can be busy."""
+FLAGS = ("--propagation-wait=200ms", "--drain-wait=300ms", "--ready-wait=100ms", "--qps=500")
+"""The bed's proxy follows in milliseconds, and many releases go on at once."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Cluster:
+    """A running cluster with the controller in it."""
+
+    bed: Bed
+    controller: ControllerProcess
+    watcher: Watcher
+    client: Client
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """Answer the real kubectl."""
+        return self.bed.kubectl
+
+    def api_in(self, namespace: str) -> Api:
+        """Answer the API server for one namespace."""
+        return self.bed.api_in(namespace)
+
+    async def request(self, host: str, *headers: tuple[str, str]) -> Answer:
+        """Send one request through the proxy."""
+        return await self.client.send(Request(host=host, headers=headers))
+
+    async def count(
+        self, host: str, headers: Sequence[tuple[str, str]], count: int
+    ) -> Counter[str]:
+        """Send the same request many times and count the answers by version."""
+        return await census(self.client, Request(host=host, headers=tuple(headers)), count)
+
+    async def load(self, host: str, rate: float) -> Load:
+        """Build a load on a host with its control, not yet running; the caller stops it."""
+        control = await self.bed.add_control()
+        target, requests = self.bed.target, ordinary_requests(host)
+        return Load(
+            target, requests, control_host=control, rate=rate, count=100_000, seconds=PATIENCE
+        )
+
+    async def weight_in_force(self, namespace: str, service: str) -> int | None:
+        """Answer the weight the proxy works with; `None` while it knows no canary."""
+        found = await self.bed.proxy.weights(service, namespace)
+        return max(found.values()) if found else None
+
+    async def set_pod(self, namespace: str, pod: str, *, ready: bool) -> None:
+        """Let a pod's readiness probe succeed or fail."""
+        await self.bed.knobs.set_pod(pod, namespace, ready=ready)
+
+    async def crash_pod(self, namespace: str, pod: str) -> None:
+        """End a pod's process."""
+        await self.bed.knobs.crash_pod(pod, namespace)
+
+    async def dump(self, namespace: str) -> dict[str, dict[str, Any]]:
+        """Answer what its owner has in a namespace, without ids, times and versions."""
+        made = ("pods", "replicasets", "endpointslices", "events", "endpoints")
+        found = await self.bed.dump(without=made)
+        return {key: obj for key, obj in found.items() if f"/{namespace}/" in key}
+
+    async def writes(self) -> list[Mapping[str, Any]]:
+        """Answer what the controller wrote since `forget_writes`; no Lease, no dry runs."""
+        return [
+            request
+            for request in await self.bed.knobs.requests()
+            if request["agent"].startswith("serinus")
+            and request["method"] != "GET"
+            and request["query"].get("dryRun") != "All"
+            and "leases" not in request["path"]
+        ]
+
+    async def forget_writes(self) -> None:
+        """Begin to count the controller's writes anew."""
+        await self.bed.knobs.clear_requests()
+
+
+@asynccontextmanager
+async def running(hold: str) -> AsyncIterator[Cluster]:
+    """Run a bed with the controller and a watch on all Services.
+
+    Args:
+        hold: `admission`: the server holds, and the controller has to find that out by itself;
+            `pause`: it cannot, and the controller pauses.
+    """
+    admits = hold == "admission"
+    async with Bed(Options(hold=admits)) as bed:
+        process = ControllerProcess(
+            kubeconfig=bed.kubeconfig,
+            folder=bed.folder,
+            flags=(*FLAGS, f"--hold={'auto' if admits else 'pause'}"),
+        )
+        watcher = Watcher(client=bed.api.client)
+        follows = asyncio.create_task(watcher.run())
+        client = Client(bed.target, timeout=30.0)
+        try:
+            await process.start(within=PATIENCE)
+            yield Cluster(bed=bed, controller=process, watcher=watcher, client=client)
+        finally:
+            client.close()
+            follows.cancel()
+            with suppress(asyncio.CancelledError):
+                await follows
+            await process.stop()
