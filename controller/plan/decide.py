@@ -11,7 +11,7 @@ from controller.plan.hold import Readiness, readiness, remember_stable
 from controller.plan.leave import has_traces, plan_leave
 from controller.plan.observed import Observed
 from controller.plan.promote import plan_promotion
-from controller.plan.release import Release, release_of
+from controller.plan.release import SERVICE_GONE_SECONDS, Release, release_of
 from controller.plan.rollback import plan_aborted, plan_rollback
 from controller.plan.stages import Stage, stage_of
 from controller.plan.start import plan_canary, plan_start
@@ -38,7 +38,7 @@ def decide(observed: Observed, now: datetime) -> Plan:
     story = PLANNERS[stage](release, draft)
     ready = readiness(release, draft, is_quiet=stage in QUIET and not release.is_pending)
     remember_stable(release, draft)
-    story = _degraded(release, _explained(stage, story, ready))
+    story = _degraded(release, _explained(release, stage, story, ready))
     return _finished(release, draft, stage, story, ready)
 
 
@@ -86,8 +86,10 @@ def _plan(draft: Draft, stage: Stage | None) -> Plan:
     )
 
 
-def _explained(stage: Stage | None, story: Story, ready: Readiness) -> Story:
+def _explained(release: Release, stage: Stage | None, story: Story, ready: Readiness) -> Story:
     """Without a stage the story is why there is none."""
+    if release.observed.service is None:
+        return story
     if stage is not None and (stage is not Stage.IDLE or ready.is_ready):
         return story
     return Story(reason=ready.reason, message=ready.message, left_seconds=ready.left_seconds)
@@ -95,12 +97,8 @@ def _explained(stage: Stage | None, story: Story, ready: Readiness) -> Story:
 
 def _plan_nothing(release: Release, _: Draft) -> Story:
     """Not ready, or the Service is missing for a moment: nothing of ours is touched."""
-    left = 30.0 - release.observed.service_missing_seconds
-    return Story(
-        reason="NotReady",
-        message="",
-        left_seconds=left if release.observed.service is None else None,
-    )
+    left = SERVICE_GONE_SECONDS - release.observed.service_missing_seconds
+    return Story(reason="ServiceMissing", message="waiting for the Service", left_seconds=left)
 
 
 def _plan_idle(release: Release, _: Draft) -> Story:
