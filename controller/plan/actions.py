@@ -192,7 +192,10 @@ def _resume(release: Release, draft: Draft, stage: Stage) -> None:
 
 
 def _approve_by_resume(release: Release, draft: Draft, record: Record, asked: str) -> None:
-    if record.approval == release.template_revision:
+    if release.roll is Roll.ROLLING and is_paused(release.stable or {}) and not record.interrupted:
+        # The hold takes a roll without pods for a pending template; its resume ends a pause there.
+        draft.note(abort="", interrupted=True)
+    elif record.approval == release.template_revision:
         draft.label_stable(names.RESUME, None, "the approval is recorded")
     elif not asked.isdecimal() or int(asked) < record.generation:
         _refuse_resume(draft, "the template was changed since: resume again to promote that one")

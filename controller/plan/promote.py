@@ -18,6 +18,7 @@ from controller.api.objects import (
     stamp,
 )
 from controller.api.status import Outcome
+from controller.plan.actions import end
 from controller.plan.checks import Hold, hold_on, pods_hold
 from controller.plan.draft import Draft, Story
 from controller.plan.pods import ensure_budget, ensure_service, size
@@ -67,6 +68,8 @@ def _concluded(release: Release, draft: Draft) -> Story:
 
 def _shift(release: Release, draft: Draft) -> Story:
     """P0 to P3: everything to a canary of full size, then let the Deployment go."""
+    if release.record is not None and release.record.abort:
+        return _aborted_at_the_edge(release, draft)
     blocked = _blocked(release)
     if blocked is not None:
         return _waiting(release, blocked, 0)
@@ -81,6 +84,18 @@ def _shift(release: Release, draft: Draft) -> Story:
     if short is not None:
         return short
     return _to_the_canary(release, draft)
+
+
+def _aborted_at_the_edge(release: Release, draft: Draft) -> Story:
+    """An abort that stopped the roll before it had made a pod: an abort like any before P3.
+
+    Only once the Deployment controller has seen the pause: until then it may still make one.
+    """
+    if not release.is_observed:
+        return _told(release, "AbortedInRoll", "waiting for the Deployment controller to stop")
+    end(release, draft, "aborted by a person")
+    close(release, draft)
+    return _told(release, Stage.ROLLING_BACK, "aborted before the roll had made a pod")
 
 
 def _to_the_canary(release: Release, draft: Draft) -> Story:
