@@ -42,9 +42,10 @@ def tell(
     conditions = conditions_now(draft, stage, story, ready)
     stands = names.STATUS in annotations_of(service)
     differs = _reasons(service) != {c.type: (c.status, c.reason) for c in conditions}
-    if due is None and stands and not differs and not draft.removed:
+    has_news = differs or bool(draft.removed or draft.events) or not stands
+    if due is None and not has_news:
         return
-    if due and stands and not differs and not draft.removed:
+    if due and not has_news:
         draft.wake_after(due)
         return
     changes: dict[str, str | None] = dict.fromkeys(draft.removed)
