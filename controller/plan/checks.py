@@ -6,7 +6,7 @@ Each check is one function; the first `Hold` wins. A new gate is one function an
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from controller.api.objects import name_of, replicas_of
+from controller.api.objects import name_of, replicas_of, spec_of
 from controller.plan.release import Release
 from controller.plan.traffic.exposure import Exposure
 
@@ -27,6 +27,8 @@ class Hold:
 
 
 Check = Callable[[Release, Exposure], Hold | None]
+
+WAITING_FOR_PODS = "WaitingForPods"
 
 
 def hold_on(release: Release, target: Exposure) -> Hold | None:
@@ -103,14 +105,15 @@ def pods_hold(release: Release, needed: int) -> Hold | None:
     """Return why `needed` canary pods cannot be counted on yet (S1)."""
     ready = release.canary_ready()
     if ready < needed:
-        return Hold(reason="WaitingForPods", message=f"{ready} of {needed} canary pods are ready")
+        return Hold(reason=WAITING_FOR_PODS, message=f"{ready} of {needed} canary pods are ready")
     if not release.is_canary_complete:
         return Hold(
-            reason="WaitingForPods",
+            reason=WAITING_FOR_PODS,
             message=f"{ready} of {replicas_of(release.canary or {})} canary pods are ready; the "
             "canary Deployment is not complete at this revision",
         )
-    known = max(release.propagation, release.parameters.ready_seconds)
+    least = int(spec_of(release.stable or {}).get("minReadySeconds") or 0)
+    known = max(release.propagation, release.parameters.ready_seconds, least)
     if release.canary_ready(known) < needed:
         return Hold(
             reason="WaitingForProxy",

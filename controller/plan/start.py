@@ -5,7 +5,7 @@ from controller.api.intent import Intent
 from controller.api.objects import annotations_of, spec_of, stamp
 from controller.api.pattern import share_of, suffix_text
 from controller.plan.actions import approve, end
-from controller.plan.checks import Hold, hold_on, pods_hold
+from controller.plan.checks import WAITING_FOR_PODS, Hold, hold_on, pods_hold
 from controller.plan.draft import Draft, Story
 from controller.plan.pods import create_canary, ensure_budget, ensure_service, size
 from controller.plan.ramp import Asked, asked_of
@@ -66,7 +66,7 @@ def plan_start(release: Release, draft: Draft) -> Story:
     needed = _look_after(release, draft, target)
     waiting = pods_hold(release, needed)
     if waiting is not None:
-        overdue = _overdue(release, draft)
+        overdue = _overdue(release, draft, waiting)
         if overdue is not None:
             end(release, draft, overdue)
             close(release, draft)
@@ -147,9 +147,10 @@ def deadline_left(release: Release) -> float | None:
     return seconds - release.since(record.since)
 
 
-def _overdue(release: Release, draft: Draft) -> str | None:
+def _overdue(release: Release, draft: Draft, waiting: Hold) -> str | None:
+    """Pods that are ready are not late, however long the proxy takes to know them."""
     left = deadline_left(release)
-    if left is None or left > 0 or draft.record is None:
+    if left is None or left > 0 or draft.record is None or waiting.reason != WAITING_FOR_PODS:
         return None
     ready = release.canary_ready()
     return f"only {ready} canary pods became ready before the ready-deadline"
