@@ -68,9 +68,9 @@ def _after(
                 weight=position, message=f"waits for a person at weight {position}: continue"
             )
     else:
-        due = moment_of(record.step_since)
-        left = current.seconds - release.since(record.step_since) if due is not None else 0.0
-        if left > 0 and due is not None:
+        left = current.seconds - release.since(record.step_since)
+        if left > 0:
+            due = moment_of(record.step_since) or release.now
             message = f"{following} at {stamp(due + timedelta(seconds=current.seconds))}"
             return Asked(weight=position, message=message, left_seconds=left)
     if rest:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from controller.api import names
-from controller.api.objects import Object, annotations_of
+from controller.api.objects import Object, annotations_of, moment_of
 
 AbortState = Literal["", "asked", "stopped"]
 
@@ -79,6 +79,9 @@ def _checked(values: dict[str, Any]) -> Record:
             field.name in _FLAGS
         ):
             raise TypeError(field.name)
+    for text in (record.since, record.step_since, record.changed):
+        if text and moment_of(text) is None:
+            raise ValueError(text)
     return record
 
 

@@ -213,7 +213,7 @@ def _note_progress(release: Release, draft: Draft, asked: Asked, target: Exposur
         return
     if record.short:
         draft.note(short=False)
-    if record.step != target.weight:
+    if record.step != target.weight or not record.step_since:
         draft.note(step=target.weight, step_since=stamp(release.now))
         return
     intent = release.intent
