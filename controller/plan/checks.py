@@ -96,6 +96,19 @@ def _routes(release: Release, _: Exposure) -> Hold | None:
     )
 
 
+def _derived(release: Release, _: Exposure) -> Hold | None:
+    """A path that the canary Ingress lacks would stay with stable, also when that rolls (S7)."""
+    routes = release.found.routes
+    for name, main in release.found.mains.items():
+        if name in routes and not release.is_derived(routes[name], main):
+            return Hold(
+                reason="RuleMismatch",
+                message=f"the canary Ingress beside {name} has not the class and paths of its "
+                "main: they are derived again",
+            )
+    return None
+
+
 def _pods(release: Release, target: Exposure) -> Hold | None:
     needed = target.pods_needed(release.full)
     return pods_hold(release, needed)
@@ -165,6 +178,7 @@ CHECKS: tuple[Check, ...] = (
     _selected,
     _stale,
     _routes,
+    _derived,
     _pods,
     _settled,
     _stable,

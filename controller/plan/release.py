@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cached_property
+from typing import Any
 
 from controller.api import names
 from controller.api.intent import Intent
@@ -202,7 +203,8 @@ class Release:
         """
         counts = status_of(self.stable or {})
         fields = ("replicas", "updatedReplicas", "availableReplicas")
-        whole = {int(counts.get(field) or 0) for field in fields} == {replicas_of(self.stable or {})}
+        wanted = replicas_of(self.stable or {})
+        whole = all(int(counts.get(field) or 0) == wanted for field in fields)
         serves = self.serving == self.template_revision
         return whole and serves and self.is_complete_at(self.serving)
 
@@ -212,7 +214,8 @@ class Release:
         recorded = self.record.stable if self.record is not None else self.serving
         revision = self.template_revision
         paused = is_paused(self.stable or {})
-        others = {entry.revision for entry in self.stable_sets if entry.pods} - {recorded}
+        moved = (entry for entry in self.stable_sets if entry.pods or entry.wanted)
+        others = {entry.revision for entry in moved} - {recorded}
         if not others:
             if revision == recorded:
                 return Roll.BACK
@@ -325,6 +328,21 @@ class Release:
         return pods_allowed(self.intent.replicas, self.full) if self.intent is not None else None
 
     # Routes.
+
+    def spec_beside(self, main: Object) -> dict[str, Any]:
+        """Return the spec that our Ingress beside a main has to have; None: not there (S7)."""
+        service = self.observed.name
+        return {
+            "rules": self.found.nginx.rules(main, service, canary_name(service)),
+            "ingressClassName": spec_of(main).get("ingressClassName"),
+            "tls": None,
+            "defaultBackend": None,
+        }
+
+    def is_derived(self, route: Object, main: Object) -> bool:
+        """Tell whether our Ingress sends the paths of its main, all of them and nothing else."""
+        spec = spec_of(route)
+        return all(spec.get(key) == value for key, value in self.spec_beside(main).items())
 
     def written(self, ingress: Object) -> Exposure:
         """Return what an Ingress of ours lets through."""

@@ -1,7 +1,5 @@
 """Moving exposure: one PATCH on each canary Ingress, up behind gates, down without any."""
 
-from typing import Any
-
 from controller.api import names
 from controller.api.objects import (
     DEPLOYMENT,
@@ -12,7 +10,6 @@ from controller.api.objects import (
     Object,
     moment_of,
     name_of,
-    spec_of,
     stamp,
 )
 from controller.plan.checks import Hold
@@ -134,14 +131,12 @@ def ensure_routes(release: Release, draft: Draft) -> None:
     stable = release.stable
     if stable is None or release.refusal is not None or release.found.canary_service is None:
         return
-    service = release.observed.name
     for name, main in release.found.mains.items():
-        rules = release.found.nginx.rules(main, service, canary_name(service))
         route = release.found.routes.get(name)
         if route is None:
-            draft.add(_new_route(release, stable, main, rules))
-        else:
-            draft.add(_derived(release, route, rules))
+            draft.add(_new_route(release, stable, main))
+        elif not release.is_derived(route, main):
+            draft.add(_derived(release, route, main))
     _drop_orphans(release, draft)
 
 
@@ -156,11 +151,10 @@ def _drop_orphans(release: Release, draft: Draft) -> None:
     draft.add(*(deleted(INGRESS, one, "deleted the canary Ingress: no main") for one in closed))
 
 
-def _new_route(
-    release: Release, stable: Object, main: Object, rules: list[dict[str, Any]]
-) -> Write:
+def _new_route(release: Release, stable: Object, main: Object) -> Write:
     service = release.observed.name
     meta = our_metadata(stable, service, canary_ingress_name(service, name_of(main)))
+    rules = release.spec_beside(main)["rules"]
     return Create(
         kind=INGRESS,
         obj=release.found.nginx.ingress(main, rules, meta, release.now),
@@ -168,19 +162,15 @@ def _new_route(
     )
 
 
-def _derived(release: Release, route: Object, rules: list[dict[str, Any]]) -> Write | None:
+def _derived(release: Release, route: Object, main: Object) -> Write:
     """Return the PATCH that makes a route fit its main again; nothing else belongs in its spec."""
-    spec = spec_of(route)
-    have = {"rules": spec.get("rules"), "tls": spec.get("tls"), "b": spec.get("defaultBackend")}
-    if have == {"rules": rules, "tls": None, "b": None}:
-        return None
     annotations = {names.CHANGED: changed_text(release.written(route), release.now)}
     return raised(
         INGRESS,
         route,
         {
             "metadata": {"annotations": annotations},
-            "spec": {"rules": rules, "tls": None, "defaultBackend": None},
+            "spec": release.spec_beside(main),
         },
         "derived the canary Ingress from its main again",
         confirm=canary_refs(release),
