@@ -31,6 +31,7 @@ from controller.plan.routes import (
     ensure_routes,
     lower,
     move,
+    raise_routes,
     restamp,
     stable_refs,
     walk_back,
@@ -48,6 +49,8 @@ NO_GROWTH_SECONDS = 300
 NO_GROWTH_FALL = 25
 STALLED_SECONDS = 600
 """Without a progress deadline of its own a roll is called stalled after so long."""
+NO_DEADLINE = (None, 2**31 - 1)
+"""`progressDeadlineSeconds` that the Deployment controller takes for none."""
 
 
 def plan_promotion(release: Release, draft: Draft) -> Story:
@@ -290,12 +293,16 @@ def _progress(release: Release, stable: Object) -> Story:
 
 
 def _is_stalled(release: Release, stable: Object) -> bool:
-    progressing = condition_of(stable, "Progressing") or {}
-    if release.is_observed and progressing.get("reason") == "ProgressDeadlineExceeded":
-        return True
-    own = spec_of(stable).get("progressDeadlineSeconds")
-    limit = int(own or STALLED_SECONDS) + release.drained_after
-    return bool(release.last_changed) and release.since(release.last_changed) > limit
+    """The Deployment controller knows what advances; without a deadline we ask the clock.
+
+    Of a roll by hand nobody knows when it began.
+    """
+    if spec_of(stable).get("progressDeadlineSeconds") not in NO_DEADLINE:
+        progressing = condition_of(stable, "Progressing") or {}
+        return release.is_observed and progressing.get("reason") == "ProgressDeadlineExceeded"
+    if release.record is None or not release.record.approval:
+        return False
+    return release.since(release.last_changed) > STALLED_SECONDS + release.drained_after
 
 
 def _told(
@@ -346,7 +353,7 @@ def _restore(release: Release, draft: Draft) -> None:
         return
     hold = pods_hold(release, release.full)
     if hold is None:
-        move(release, draft, target, None)
+        raise_routes(release, draft, target)
     else:
         draft.wake_after(hold.left_seconds)
 

@@ -59,6 +59,11 @@ def move(release: Release, draft: Draft, target: Exposure, hold: Hold | None) ->
         draft.add(lower(release, orphan, CLOSED))
 
 
+def raise_routes(release: Release, draft: Draft, target: Exposure) -> None:
+    """Bring every route to `target`; an Ingress whose main is gone stays as it is."""
+    draft.add(*(_raise(release, route, target) for route in release.found.routes.values()))
+
+
 def lower(release: Release, route: Object, target: Exposure) -> Merge | None:
     """Return the PATCH that lowers a route, conditional on its uid only; None: it is so already."""
     changes = release.found.nginx.change(route, target, release.now)

@@ -2,10 +2,7 @@
 
 from dataclasses import replace
 
-import pytest
-
 from controller.plan.decide import decide
-from controller.plan.stages import Stage
 from controller.plan.writes import Plan
 from tests.controller.plan.worlds import NOW, idle, running
 

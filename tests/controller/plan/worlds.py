@@ -29,6 +29,8 @@ NAME = "myapp"
 LONG = 3600.0
 PREFIX = "nginx.ingress.kubernetes.io"
 
+EVERYBODY = Exposure(weight=100)
+
 
 def uid(kind: str, name: str) -> str:
     """Return a uid that a test can foresee."""
@@ -87,6 +89,7 @@ def deployment(
             "replicas": replicas,
             "selector": {"matchLabels": {"app": "myapp"}},
             "template": template(version),
+            "progressDeadlineSeconds": 600,
             **({"paused": True} if paused else {}),
             **spec,
         },
@@ -286,6 +289,59 @@ def running(
         seen=seen_for(LONG, path),
     )
     return replace(world, **changes)
+
+
+def rolling(
+    annotations: Mapping[str, str] | None = None,
+    *,
+    old: int = 2,
+    new: int = 2,
+    kept: Record | None = None,
+    stable: Object | None = None,
+    ready: tuple[int, int] | None = None,
+    exposure: Exposure = EVERYBODY,
+    pods: int = 4,
+    **changes: Any,
+) -> Observed:
+    """Return a promotion of v2 in P3: everybody on the canary, stable on its way.
+
+    Args:
+        annotations: of the Service.
+        old: pods of v1 that stable has still.
+        new: pods of v2 that stable has already.
+        kept: the record; by default the one of an approved release.
+        stable: the stable Deployment; by default v2, not paused.
+        ready: how many of old and new are ready; by default all.
+        exposure: what the canary Ingress says.
+        pods: ready canary pods.
+        changes: fields of the observed world.
+    """
+    old_ready, new_ready = ready if ready is not None else (old, new)
+    sets = (
+        replica_set("v1", old, ready=old_ready),
+        replica_set("v2", new, ready=new_ready, number=2),
+    )
+    endpoints = tuple(
+        endpoint
+        for entry, count in zip(sets, (old_ready, new_ready), strict=True)
+        for endpoint in pool(entry.name, count).endpoints
+    )
+    approved = record(step=0, approval=V2, approved_by="action")
+    before = running(annotations, exposure=exposure, pods=pods, kept=kept or approved)
+    _, shown = before.deployments
+    *_, canary_set = before.replica_sets
+    world = replace(
+        before,
+        deployments=(stable or deployment("v2", generation=3), shown),
+        replica_sets=(*sets, canary_set),
+        stable=Pool(endpoints=endpoints, history=((LONG, len(endpoints)),)),
+    )
+    return replace(world, **changes)
+
+
+def rolled(annotations: Mapping[str, str] | None = None, **more: Any) -> Observed:
+    """Return the promotion after P3: stable is whole at v2."""
+    return rolling(annotations, **{"old": 0, "new": 4, **more})
 
 
 def seen_for(seconds: float, *routes: Object) -> dict[tuple[str, str], float]:
