@@ -13,7 +13,6 @@ from e2e.bed.bed import Bed
 from e2e.bed.children import ChildEndedError, MissingProgramError
 from e2e.bed.client import Client
 from e2e.bed.controllerprocess import ControllerProcess
-from e2e.bed.kubectl import KubectlError
 from e2e.bed.load import Load, ordinary_requests
 from e2e.bed.polling import wait_until
 from e2e.demo_leftovers import Dump, leftovers
@@ -48,7 +47,7 @@ LEFT_SECONDS = 15.0
 LOG_LINES = 25
 """How much of the controller's log a failure shows."""
 
-TOLD_FAILURES = (StoryError, KubectlError, TimeoutError, ChildEndedError, MissingProgramError)
+TOLD_FAILURES = (StoryError, TimeoutError, ChildEndedError, MissingProgramError)
 """What may go wrong on the way and says by itself what it is."""
 
 STOPPED = 130

@@ -78,12 +78,18 @@ class Screen:
         self._line()
         if says:
             self._line(self._styled(f"# {says}", "dim"))
-        self._line(self._styled(f"$ {command}", "cyan"))
+        for line in continued(f"$ {command}"):
+            self._line(self._styled(line, "cyan"))
 
     def output(self, text: str) -> None:
         """Print what a command printed."""
         for line in text.rstrip().splitlines():
-            self._line(f"{MARGIN}{line}".rstrip())
+            self._line(line.rstrip())
+
+    def warning(self, text: str) -> None:
+        """Print what a command told beside its output."""
+        for line in text.splitlines():
+            self.output(textwrap.fill(line, WIDTH, break_on_hyphens=False))
 
     def progress(self, seconds: float, status: Status) -> None:
         """Print what the status says, so many seconds after the command."""
@@ -140,6 +146,20 @@ def _columns(view: View) -> list[tuple[str, str]]:
         found.append((f"{name:<{width}}", f"{versions(answers):<{width}}"))
     total = f"{sum(view.plain.values()):,} plain requests"
     return [*found, (total, shares(view.plain))]
+
+
+def continued(command: str) -> list[str]:
+    """Break a long command between words, as shells read it; none of ours quotes a space."""
+    if len(command) <= WIDTH:
+        return [command]
+    *lines, last = textwrap.wrap(
+        command,
+        WIDTH - 2,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [*(f"{line} \\" for line in lines), last]
 
 
 def versions(answers: Counter[str] | None) -> str:

@@ -197,7 +197,7 @@ CHAPTERS = (
         parts=(
             Step(
                 command=STORY[4],
-                says="Traffic moves to the canary, the Deployment rolls, traffic moves back.",
+                says="Traffic moves to the canary, stable rolls, traffic moves back: no loss.",
                 stage=Stage.IDLE,
                 stable="v2",
             ),

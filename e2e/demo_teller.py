@@ -1,5 +1,6 @@
 """Types the commands of the story, follows what each leads to, and shows who gets what."""
 
+import asyncio
 import json
 import time
 from collections import Counter
@@ -62,22 +63,28 @@ class Teller:
         """Type the commands of a chapter; each that changes something is followed to its end.
 
         Raises:
-            KubectlError: A command did not succeed.
+            StoryError: A command failed, or somebody got another version than he should.
             TimeoutError: A command did not lead where it should.
-            StoryError: Somebody got another version than he should.
         """
         self.screen.chapter(number, chapter.title)
         self.traffic.load.mark(chapter.title)
         for part in chapter.parts:
             self.screen.command(part.command, part.says)
             typed = time.monotonic()
-            self.screen.output(await self.bed.kubectl(*arguments(part.command)))
+            await self._type(part.command)
             match part:
                 case Step():
                     await self._follow(part, typed)
                     self.screen.table(await self._view(part))
                 case Look():
                     pass
+
+    async def _type(self, command: str) -> None:
+        result = await self.bed.kubectl.run(*arguments(command))
+        self.screen.warning(result.err)
+        self.screen.output(result.out)
+        if result.code:
+            raise StoryError(f"{command}: exit code {result.code}")
 
     async def _follow(self, step: Step, typed: float) -> None:
         async def has_arrived() -> bool:
@@ -126,18 +133,15 @@ class Teller:
         await wait_until(answers, within=PROXY_SECONDS, what="everybody gets the right version")
 
     async def _view(self, step: Step) -> View:
-        gets = {visitor.name: await self._answers(step, visitor) for visitor in VISITORS}
+        gets, pods, status = await asyncio.gather(self._gets(step), self._pods(), self._status())
         plain = await self.traffic.ask(NOBODY.request(), PLAIN_REQUESTS)
         share = plain[step.canary] / PLAIN_REQUESTS
         if step.canary and abs(share - step.weight / 100) > TOLERANCE:
             raise StoryError(f"{share:.1%} of the plain requests were served by {step.canary}")
-        return View(
-            gets=gets,
-            plain=plain,
-            pods=await self._pods(),
-            status=await self._status(),
-            canary=step.canary,
-        )
+        return View(gets=gets, plain=plain, pods=pods, status=status, canary=step.canary)
+
+    async def _gets(self, step: Step) -> dict[str, Counter[str] | None]:
+        return {visitor.name: await self._answers(step, visitor) for visitor in VISITORS}
 
     async def _answers(self, step: Step, visitor: Visitor) -> Counter[str] | None:
         if visitor not in step.visitors():
@@ -167,11 +171,9 @@ class Teller:
         ]
 
     async def _status(self) -> str:
-        """Ask the plugin, as a person would; its exit code says whether all is well, not that."""
+        """Ask the plugin, as a person would; it says so where the Service is not enrolled."""
         told = await self.bed.kubectl.run(*arguments(STATUS_COMMAND), "--output=json")
-        try:
-            status = json.loads(told.out)["status"]
-        except ValueError:
-            raise StoryError(f"{STATUS_COMMAND}: {told.err}{told.out}") from None
-        stage = status.get("stage")
-        return f"{stage}: {status['message']}" if stage else "not enrolled"
+        if not told.out:
+            return told.err.strip().removeprefix("Error: ")
+        status = json.loads(told.out)["status"]
+        return f"{status.get('stage') or 'not ready'}: {status.get('message', '')}"

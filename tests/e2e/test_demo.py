@@ -130,6 +130,16 @@ def test_a_long_message_is_wrapped_beside_its_stage() -> None:
     assert max(len(first), len(second)) <= 100
 
 
+def test_a_long_command_goes_on_in_the_next_line() -> None:
+    out = io.StringIO()
+    command = f"kubectl annotate service myapp {'serinus.dev/cookie=beta ' * 4}".strip()
+    Screen(out=out).command(command, "What to look for.")
+    text = out.getvalue()
+    assert text.startswith("\n# What to look for.\n$ kubectl annotate")
+    assert max(map(len, text.splitlines())) <= 100
+    assert shlex.split(text.replace("\\\n", ""), comments=True) == ["$", *shlex.split(command)]
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
