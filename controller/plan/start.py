@@ -223,17 +223,30 @@ def _note_progress(release: Release, draft: Draft, asked: Asked, target: Exposur
 
 def short_canary(release: Release, draft: Draft) -> Story | None:
     """Lower at once what the canary cannot carry; None while it carries what it has."""
-    written, ready = release.widest, release.canary_ready()
-    if not written.is_open or release.record is None:
+    carried, ready = _carried(release), release.canary_ready()
+    if not carried.is_open or release.record is None:
         return None
-    needed = written.pods_needed(release.record.replicas)
+    needed = carried.pods_needed(release.record.replicas)
     if ready >= needed:
         return None
     most = release.observed.canary.most_ready_within(SHORT_SECONDS)
     if ready and (most is None or most >= needed):
         draft.wake_after(1.0)
         return None
-    return _fall(release, draft, written.limited_to(ready, release.record.replicas), needed)
+    return _fall(release, draft, carried.limited_to(ready, release.record.replicas), needed)
+
+
+def _carried(release: Release) -> Exposure:
+    """Return what the canary has to carry: what is written, or stood before a fall not yet counted.
+
+    The lowering and the count of a fall are two writes, and the first may have been carried out
+    alone (safety.md section 3, rule 5).
+    """
+    written, record, intent = release.widest, release.record, release.intent
+    if record is None or record.short or record.approval or record.step is None or intent is None:
+        return written
+    stood = rules_of(intent, record.step)
+    return stood if written.is_within(stood) else written
 
 
 def _fall(release: Release, draft: Draft, carried: Exposure, needed: int) -> Story:

@@ -1,0 +1,53 @@
+"""A canary that loses its pods: lowered at once, counted once, aborted at the third time."""
+
+from dataclasses import replace
+from typing import Any
+
+from controller.api import names
+from controller.plan.observed import Observed, Pool
+from controller.plan.traffic.exposure import CLOSED
+from tests.controller.plan.plans import passed
+from tests.controller.plan.traffic.test_exposure import exposed
+from tests.controller.plan.worlds import LONG, record, running
+
+HALF = {names.WEIGHT: "50"}
+
+
+def without_pods(**more: Any) -> Observed:
+    """At weight 50, and no canary pod is ready any more."""
+    standing = {"exposure": exposed(50), "kept": record(step=50), **more}
+    return replace(running(HALF, pods=2, **standing), canary=Pool(history=((LONG, 0),)))
+
+
+def test_without_a_ready_pod_everything_is_closed_and_the_fall_is_counted() -> None:
+    done = passed(without_pods())
+    assert done.exposure == CLOSED
+    assert done.record is not None
+    assert (done.record.falls, done.record.short) == (1, True)
+    assert done.reason == "CanaryShort"
+
+
+def test_a_fall_whose_count_was_lost_is_counted_in_the_next_pass() -> None:
+    done = passed(without_pods(exposure=CLOSED))
+    assert done.record is not None
+    assert (done.record.falls, done.record.short) == (1, True)
+
+
+def test_a_fall_that_is_counted_is_not_counted_again() -> None:
+    done = passed(without_pods(exposure=CLOSED, kept=record(step=50, falls=1, short=True)))
+    assert done.record is not None
+    assert (done.record.falls, done.record.short) == (1, True)
+
+
+def test_the_third_fall_aborts_also_when_its_outcome_was_lost() -> None:
+    done = passed(without_pods(exposure=CLOSED, kept=record(step=50, falls=2)))
+    assert done.status.outcome is not None
+    assert done.status.outcome.result == "aborted"
+    assert done.status.rejected is not None
+
+
+def test_a_weight_lowered_by_hand_is_no_fall() -> None:
+    world = running({names.WEIGHT: "10"}, pods=2, exposure=exposed(10), kept=record(step=50))
+    done = passed(world)
+    assert done.record is not None
+    assert (done.record.falls, done.record.step) == (0, 10)
