@@ -349,7 +349,7 @@ def _restore(release: Release, draft: Draft) -> None:
     """Bring everybody back to a canary that is whole again."""
     target = _everything(release)
     in_place = release.intent is not None and release.intent.in_place
-    if in_place or release.narrowest.doors == target.doors:
+    if in_place or release.refusal is not None or release.narrowest.doors == target.doors:
         return
     hold = pods_hold(release, release.full)
     if hold is None:
