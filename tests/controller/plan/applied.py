@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
@@ -100,6 +101,10 @@ def without(world: Observed, kind: Kind, name: str) -> Observed:
     return replace(world, service=None) if is_the_service else world
 
 
+class ConflictError(Exception):
+    """Another write came first: 409."""
+
+
 def apply(world: Observed, write: Write) -> Observed:
     """Return the world after one write."""
     if isinstance(write, Create):
@@ -117,9 +122,10 @@ def apply(world: Observed, write: Write) -> Observed:
 
 
 def apply_all(world: Observed, plan: Plan) -> Observed:
-    """Return the world after every write of a plan."""
+    """Return the world after every write of a plan; of two on one object the second may fail."""
     for write in plan.writes:
-        world = apply(world, write)
+        with suppress(ConflictError):
+            world = apply(world, write)
     return world
 
 
@@ -132,7 +138,8 @@ def _patched(before: Object, write: Merge) -> Object:
     """A condition that does not hold is a conflict, as the API server has it."""
     conditions = write.patch["metadata"]
     for key in ("uid", "resourceVersion"):
-        assert conditions.get(key, before["metadata"][key]) == before["metadata"][key], "409"
+        if conditions.get(key, before["metadata"][key]) != before["metadata"][key]:
+            raise ConflictError(f"{write.kind} {write.name}: {key}")
     patched: Object = merged(before, write.patch)
     return patched
 
