@@ -1,5 +1,7 @@
 """What a plan does, in the words of a test."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,3 +89,23 @@ def _is_not_status(write: Write) -> bool:
 def _said(write: Write) -> str:
     verb = {Create: "create", Merge: "merge", Edit: "edit", Delete: "delete"}[type(write)]
     return f"{verb} {write.kind} {_name(write)}"
+
+
+def in_order(value: object) -> str:
+    """Return a text of a plan in which sets, which have no order, are sorted."""
+    if isinstance(value, frozenset | set):
+        return f"{{{', '.join(sorted(map(in_order, value)))}}}"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(in_order, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{k}: {in_order(v)}' for k, v in value.items())}}}"
+    slots = getattr(value, "__dataclass_fields__", None)
+    if slots is not None:
+        return f"{type(value).__name__}({', '.join(in_order(getattr(value, f)) for f in slots)})"
+    return repr(value)
+
+
+def digest_of_plans(worlds: Iterable[Observed]) -> str:
+    """Return one text for the plans of these worlds."""
+    texts = [in_order(decide(world, NOW)) for world in worlds]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()

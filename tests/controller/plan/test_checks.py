@@ -12,13 +12,13 @@ from controller.plan.observed import Endpoint, Observed, Parameters, Pool
 from controller.plan.release import release_of
 from controller.plan.traffic.exposure import CLOSED
 from tests.controller.plan.applied import CANARY, annotated, changed, labelled, put, without
-from tests.controller.plan.traffic.test_exposure import exposed
 from tests.controller.plan.worlds import (
     LONG,
     NAME,
     NOW,
     V2,
     canary,
+    exposed,
     ingress,
     meta,
     pending_deployment,

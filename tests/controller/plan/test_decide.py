@@ -1,10 +1,112 @@
 """The whole pass: the same world gives the same plan, and no world is too strange for it."""
 
+import os
+import subprocess
+import sys
+from copy import deepcopy
 from dataclasses import replace
 
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from controller.api.objects import INGRESS, name_of
 from controller.plan.decide import decide
-from controller.plan.writes import Plan
+from controller.plan.observed import Observed
+from controller.plan.release import Release, Roll, release_of
+from controller.plan.traffic.exposure import CLOSED, Exposure
+from controller.plan.writes import Create, Delete, Plan, Write
+from tests.controller.plan.applied import apply, object_in
+from tests.controller.plan.good import GOOD
+from tests.controller.plan.plans import digest_of_plans
+from tests.controller.plan.strange import strange_worlds
 from tests.controller.plan.worlds import NOW, idle, running
+
+STRANGE = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def exposure_in(world: Observed, name: str, release: Release) -> Exposure:
+    obj = object_in(world, INGRESS, name)
+    return release.written(obj) if obj is not None else CLOSED
+
+
+def is_raised(world: Observed, release: Release, write: Write) -> bool:
+    """Tell whether anybody may newly reach the canary after this write."""
+    if write.kind != INGRESS or isinstance(write, Delete):
+        return False
+    name = name_of(write.obj) if isinstance(write, Create) else write.name
+    after = exposure_in(apply(world, write), name, release)
+    return not after.is_within(exposure_in(world, name, release))
+
+
+def why_not(release: Release, target: Exposure) -> list[str]:
+    """Return everything that should have held a raise (safety.md rule 3, S1, T4, T12)."""
+    known = release.canary_ready(max(release.propagation, release.parameters.ready_seconds))
+    reasons = {
+        "refused": release.refusal is not None,
+        "rejected": release.is_rejected,
+        "concluded": release.is_concluded,
+        "invalid": release.intent is None,
+        "short": known < target.pods_needed(release.full),
+        "not enrolled": not release.is_enrolled,
+        "no record": release.record is None,
+        "stale": release.roll is Roll.HELD and release.is_canary_stale,
+        "selected": release.roll is Roll.HELD and release.are_canary_pods_selected,
+    }
+    return [reason for reason, stands in reasons.items() if stands]
+
+
+@STRANGE
+@given(world=strange_worlds())
+def test_no_world_is_too_strange(world: Observed) -> None:
+    before = deepcopy(world)
+    release = release_of(world, NOW)
+    plan = decide(world, NOW)
+    assert decide(world, NOW) == plan
+    assert world == before  # nothing that was observed is changed
+    for write in plan.writes:
+        if is_raised(world, release, write):
+            target = exposure_in(apply(world, write), _name(write), release)
+            assert why_not(release, target) == []
+
+
+def _name(write: Write) -> str:
+    return name_of(write.obj) if isinstance(write, Create) else write.name
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_raises_in_a_good_world_only_what_is_carried(case: str) -> None:
+    world = GOOD[case]
+    release = release_of(world, NOW)
+    raises = [write for write in decide(world, NOW).writes if is_raised(world, release, write)]
+    assert bool(raises) is (case in RAISED)
+
+
+RAISED = {
+    "canary, rising",
+    "canary, more asked than is there",
+    "approved",
+    "rolling",  # its rules are put back
+    "rolling, less than everybody",
+}
+
+
+def test_the_plan_does_not_depend_on_the_order_of_any_set() -> None:
+    code = (
+        "from tests.controller.plan.good import GOOD\n"
+        "from tests.controller.plan.plans import digest_of_plans\n"
+        "print(digest_of_plans(GOOD.values()))"
+    )
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed in ("1", "2")
+    ]
+    told = {run.communicate(timeout=60)[0].strip() for run in runs}
+    assert told == {digest_of_plans(GOOD.values())}
 
 
 def test_a_service_that_is_missing_is_looked_at_again_when_its_time_is_up() -> None:

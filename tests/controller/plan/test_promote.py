@@ -21,7 +21,6 @@ from tests.controller.plan.applied import (
     without,
 )
 from tests.controller.plan.plans import Pass, passed
-from tests.controller.plan.traffic.test_exposure import exposed
 from tests.controller.plan.worlds import (
     EVERYBODY,
     LONG,
@@ -32,6 +31,7 @@ from tests.controller.plan.worlds import (
     V3,
     canary,
     deployment,
+    exposed,
     ingress,
     pending_deployment,
     pool,

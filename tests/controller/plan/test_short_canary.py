@@ -7,8 +7,7 @@ from controller.api import names
 from controller.plan.observed import Observed, Pool
 from controller.plan.traffic.exposure import CLOSED
 from tests.controller.plan.plans import passed
-from tests.controller.plan.traffic.test_exposure import exposed
-from tests.controller.plan.worlds import LONG, record, running
+from tests.controller.plan.worlds import LONG, exposed, record, running
 
 HALF = {names.WEIGHT: "50"}
 

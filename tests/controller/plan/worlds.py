@@ -9,6 +9,7 @@ from typing import Any
 from controller.api import names
 from controller.api.intent import parse
 from controller.api.objects import Object, digest, revision_of, stamp
+from controller.api.pattern import parse_suffixes, share_of, suffix_text
 from controller.plan.observed import Endpoint, Observed, Parameters, Pool, ReplicaSet
 from controller.plan.record import Record
 from controller.plan.start import rules_of
@@ -249,6 +250,25 @@ def ours(obj: Object, kind: str) -> dict[str, Any]:
     """Return an object of ours as the API server shows it."""
     shown = {**meta(kind, obj["metadata"]["name"]), **obj["metadata"]}
     return {**obj, "metadata": shown}
+
+
+def exposed(
+    weight: int = 0,
+    accounts: frozenset[str] = frozenset(),
+    endings: str = "",
+    cookie: str | None = None,
+    header: str = "X-Account",
+) -> Exposure:
+    """Return an exposure by the doors as a user writes them."""
+    suffixes = parse_suffixes(endings) if endings else ()
+    return Exposure(
+        weight=weight,
+        header=header if accounts or endings else None,
+        accounts=accounts,
+        suffix=suffix_text(suffixes),
+        share=share_of(suffixes),
+        cookie=cookie,
+    )
 
 
 def running(

@@ -4,30 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.api.pattern import parse_suffixes, share_of, suffix_text
 from controller.plan.traffic.exposure import CLOSED, Exposure
+from tests.controller.plan.worlds import exposed
 
 PROFILE = settings(max_examples=30, deadline=None)
 
 ENDINGS = ("", "7", "00-04", "0-9", "00-24, 7")
-
-
-def exposed(  # the doors as a user writes them
-    weight: int = 0,
-    accounts: frozenset[str] = frozenset(),
-    endings: str = "",
-    cookie: str | None = None,
-    header: str = "X-Account",
-) -> Exposure:
-    suffixes = parse_suffixes(endings) if endings else ()
-    return Exposure(
-        weight=weight,
-        header=header if accounts or endings else None,
-        accounts=accounts,
-        suffix=suffix_text(suffixes),
-        share=share_of(suffixes),
-        cookie=cookie,
-    )
 
 
 exposures = st.builds(

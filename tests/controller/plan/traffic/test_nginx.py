@@ -12,12 +12,13 @@ from controller.api.objects import stamp
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.traffic.nginx import Nginx, changed_at, changed_text, closing_name
 from tests.controller.plan.applied import annotated, changed, merged
-from tests.controller.plan.traffic.test_exposure import exposed, exposures
+from tests.controller.plan.traffic.test_exposure import exposures
 from tests.controller.plan.worlds import (
     LONG_AGO,
     NAME,
     NOW,
     PREFIX,
+    exposed,
     ingress,
     nginx,
     route,
