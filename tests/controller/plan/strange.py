@@ -77,7 +77,7 @@ def set_at(value: Any, path: tuple[Any, ...], new: Any, *, remove: bool) -> Any:
     return result
 
 
-def _of_the_same_type(draw: st.DrawFn, old: Any) -> Any:
+def _of_the_same_type(draw: st.DrawFn, old: Any, *, in_a_list: bool) -> Any:
     """What an API server would have let through in the place of a value."""
     if isinstance(old, bool):
         return not old
@@ -87,7 +87,7 @@ def _of_the_same_type(draw: st.DrawFn, old: Any) -> Any:
         return draw(texts)
     if isinstance(old, list):
         return draw(st.sampled_from([None, [], old * 2]))
-    return draw(st.sampled_from([None, {}]))
+    return {} if in_a_list else draw(st.sampled_from([None, {}]))
 
 
 def _changed_field(draw: st.DrawFn, obj: Object) -> Object:
@@ -95,7 +95,8 @@ def _changed_field(draw: st.DrawFn, obj: Object) -> Object:
     old: Any = obj
     for key in path:
         old = old[key]
-    result: Object = set_at(obj, path, _of_the_same_type(draw, old), remove=draw(st.booleans()))
+    new = _of_the_same_type(draw, old, in_a_list=isinstance(path[-1], int))
+    result: Object = set_at(obj, path, new, remove=draw(st.booleans()))
     return result
 
 

@@ -47,7 +47,7 @@ def why_not(release: Release, target: Exposure) -> list[str]:
         "concluded": release.is_concluded,
         "invalid": release.intent is None,
         "short": known < target.pods_needed(release.full),
-        "not enrolled": not release.is_enrolled,
+        "left": release.roll is Roll.HELD and not release.is_enrolled,
         "no record": release.record is None,
         "stale": release.roll is Roll.HELD and release.is_canary_stale,
         "selected": release.roll is Roll.HELD and release.are_canary_pods_selected,
