@@ -160,8 +160,3 @@ def test_make_lists_every_target() -> None:
     targets = re.findall(r"^\.PHONY: (\w+)$", text, re.MULTILINE)
     listed = re.findall(r"^(\w+):.* ## \w", text, re.MULTILINE)
     assert listed == targets
-
-
-def test_the_package_shows_the_readme_once_there_is_one() -> None:
-    named = PROJECT["project"].get("readme")
-    assert (ROOT / "README.md").exists() == (named == "README.md")
