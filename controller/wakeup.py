@@ -113,10 +113,11 @@ def _beside_deployment(stores: Stores, deployment: Object) -> set[Key]:
 
 
 def _of_ingress(stores: Stores, ingress: Object) -> set[Key]:
-    """Return the releases whose Service, or canary Service, is a backend."""
+    """Return the releases whose Service, or canary Service to be, is a backend."""
     namespace = namespace_of(ingress)
     found: set[Key] = set()
     for name in backends(ingress):
+        found |= _enrolled(stores.find(objects.SERVICE, "canary-name", namespace, name))
         service = stores.get(objects.SERVICE, namespace, name)
         if service is not None:
             found |= _enrolled([service])
@@ -155,15 +156,18 @@ def _of_slice(_stores: Stores, entry: Object) -> set[Key]:
 
 
 def _of_budget(stores: Stores, budget: Object) -> set[Key]:
-    """A budget matters while it selects canary pods, which have ours beside it."""
-    namespace = namespace_of(budget)
+    """A budget matters while it selects canary pods, or sits on the name that ours needs."""
+    namespace, name = namespace_of(budget), name_of(budget)
     selector: Mapping[str, object] = spec_of(budget).get("selector") or {}
     canaries = stores.find(objects.DEPLOYMENT, "canaries", namespace, "")
-    return {
+    found = {
         (namespace, labels_of(it)[names.SERVICE])
         for it in canaries
-        if matches(selector, template_labels(it)) or name_of(it) == name_of(budget)
+        if matches(selector, template_labels(it)) or name_of(it) == name
     }
+    for stable in stores.find(objects.DEPLOYMENT, "canary-name", namespace, name):
+        found |= _of_deployment(stores, stable)
+    return found
 
 
 def _of_autoscaler(stores: Stores, autoscaler: Object) -> set[Key]:

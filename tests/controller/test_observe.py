@@ -513,6 +513,8 @@ def test_held_deployments_are_listed(world: Watched) -> None:
         (objects.REPLICA_SET, replica_set("app-2", "app", "v2")),
         (objects.INGRESS, ingress("second", "app", host="second.example")),
         (objects.INGRESS, ingress("rival", "x")),
+        (objects.INGRESS, ingress("sharing", "app-canary", host="elsewhere.example")),
+        (objects.DISRUPTION_BUDGET, {"metadata": {"name": "app-canary"}, "spec": {}}),
         (objects.INGRESS, ingress("ours", "x", host="gone.example", labels=OURS)),
         (objects.ENDPOINT_SLICE, slice_of("app", endpoint("p"))),
         (objects.ENDPOINT_SLICE, slice_of("app-canary", labels={**OURS, names.CANARY: "managed"})),
