@@ -1,0 +1,1 @@
+"""The plugin: screens as a whole, commands against a server."""
