@@ -21,7 +21,7 @@ from controller.api.objects import (
     uid_of,
 )
 from controller.plan.observed import Endpoint, Observed
-from controller.plan.traffic.nginx import Nginx, closing_name
+from controller.plan.traffic.nginx import Nginx, closing_name, is_closing_name
 from controller.plan.workload import canary_ingress_name
 
 
@@ -74,10 +74,7 @@ def discover(observed: Observed) -> Found:
     """Find what belongs to the Service."""
     service = observed.service or {}
     parsed = _parsed(_own_keys(service), observed.parameters.max_accounts)
-    nginx = Nginx(
-        prefix=observed.parameters.annotation_prefix,
-        closing=closing_name(_closing_seed(observed)),
-    )
+    nginx = Nginx(prefix=observed.parameters.annotation_prefix, closing=_closing(observed))
     candidates = _candidates(observed)
     mains = {name_of(entry): entry for entry in _mains(observed, nginx, parsed.intent)}
     ours = [entry for entry in observed.ingresses if _is_ours(entry, observed.name)]
@@ -113,9 +110,20 @@ def _parsed(annotations: frozenset[tuple[str, str]], max_accounts: int) -> Parse
     return parse(dict(annotations), max_accounts=max_accounts)
 
 
-def _closing_seed(observed: Observed) -> str:
-    """Return the uid of the Service; while it is gone, no name that anybody could know."""
-    return uid_of(observed.service) if observed.service else f"{observed.namespace}/gone"
+def _closing(observed: Observed) -> str:
+    """Return the closing name; while the Service is gone, the one that our Ingresses have.
+
+    Without its uid no other name could be written that nobody outside can guess.
+    """
+    if observed.service is not None:
+        return closing_name(uid_of(observed.service))
+    key = f"{observed.parameters.annotation_prefix}/canary-by-cookie"
+    found = (
+        annotations_of(entry).get(key, "")
+        for entry in observed.ingresses
+        if _is_ours(entry, observed.name)
+    )
+    return next((name for name in found if is_closing_name(name)), closing_name("gone"))
 
 
 def _is_ours(obj: Object, service: str) -> bool:

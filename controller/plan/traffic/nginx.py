@@ -6,6 +6,7 @@ pathType and port of the paths to his Service.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,6 +47,11 @@ def closing_name(uid: str) -> str:
     """
     secret = hashlib.sha256(f"{CLOSING_TEXT}/{uid}".encode()).hexdigest()
     return f"serinus-{secret[:32]}"
+
+
+def is_closing_name(text: str) -> bool:
+    """Tell whether a cookie name is a closing name, of whatever Service."""
+    return re.fullmatch(r"serinus-[0-9a-f]{32}", text, re.ASCII) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
