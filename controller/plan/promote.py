@@ -79,7 +79,7 @@ def _shift(release: Release, draft: Draft) -> Story:
     if release.refusal is None:
         ensure_service(release, draft)
         ensure_budget(release, draft)
-    if release.observed.stable.ready == 0 and release.stable_ready(release.serving) == 0:
+    if release.has_nothing_ready:
         return _let_go(release, draft, "stable has nothing ready: rolling at once")
     if release.intent is not None and release.intent.in_place:
         return _in_place(release, draft)
@@ -114,6 +114,7 @@ def _to_the_canary(release: Release, draft: Draft) -> Story:
         return _waiting(release, hold or fallback, needed)
     if draft.record is not None and draft.record.replicas < release.full:
         draft.note(replicas=release.full)
+    draft.note(short=False)
     left = release.settling(release.drained_after)
     if left > 0:
         return Story(

@@ -234,6 +234,11 @@ class Release:
             and all(entry.revision != self.serving for entry in self.stable_sets)
         )
 
+    @cached_property
+    def has_nothing_ready(self) -> bool:
+        """Tell whether no pod of stable serves anybody: promotion skips to P3 (safety.md 4)."""
+        return self.observed.stable.ready == 0 and self.stable_ready(self.serving) == 0
+
     # Pods and sizes.
 
     @cached_property

@@ -85,7 +85,9 @@ def _is_superseded(release: Release) -> bool:
 
 
 def _is_approved(release: Release) -> bool:
-    return release.is_started and release.record is not None and bool(release.record.approval)
+    """Approved, and the doors are open; with nothing ready at stable nobody waits for that."""
+    is_due = release.is_started or release.has_nothing_ready
+    return is_due and release.record is not None and bool(release.record.approval)
 
 
 def _is_started(release: Release) -> bool:
