@@ -10,6 +10,7 @@ from controller.api.objects import (
     DEPLOYMENT,
     Object,
     annotations_of,
+    condition_of,
     is_paused,
     metadata,
     name_of,
@@ -56,7 +57,7 @@ def readiness(release: Release, draft: Draft, *, is_quiet: bool) -> Readiness:
     if not release.is_held:
         return _take(release, draft, stable)
     if release.observed.hold is None:
-        return _not("TakingHold", "proving how the Deployment can be held")
+        return _unproven(release)
     if release.observed.hold == "pause":
         return _keep_paused(release, draft, stable, is_quiet=is_quiet)
     return _keep_admission(release, draft, stable, is_quiet=is_quiet)
@@ -64,6 +65,15 @@ def readiness(release: Release, draft: Draft, *, is_quiet: bool) -> Readiness:
 
 def _not(reason: str, message: str, left_seconds: float | None = None) -> Readiness:
     return Readiness(is_ready=False, reason=reason, message=message, left_seconds=left_seconds)
+
+
+def _unproven(release: Release) -> Readiness:
+    """Let what was told stand until the hold is proven: a restart writes nothing (T8)."""
+    told = condition_of(release.observed.service or {}, names.READY) or {}
+    reason, is_ready = str(told.get("reason")), told.get("status") == "True"
+    if is_ready or reason in {"DeploymentRolling", "HoldContested"}:
+        return Readiness(is_ready=is_ready, reason=reason, message=str(told.get("message")))
+    return _not("TakingHold", "proving how the Deployment can be held")
 
 
 def _held(release: Release, stable: Object) -> Readiness:
