@@ -3,7 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.api import names
@@ -31,11 +31,16 @@ class App:
 
     cluster: Cluster
     namespace: str
+    other_host: str = ""
 
     @property
     def host(self) -> str:
-        """Answer the host of the Ingress."""
-        return f"{self.namespace}.example"
+        """Answer the host that requests name: the Ingress's, or the one given to `at`."""
+        return self.other_host or f"{self.namespace}.example"
+
+    def at(self, host: str) -> "App":
+        """Answer the same application behind another host."""
+        return replace(self, other_host=host)
 
     @property
     def api(self) -> Api:
@@ -148,6 +153,15 @@ class App:
                 found.append(told.stage)
         return found
 
+    @property
+    def weights(self) -> list[int]:
+        """Answer the weights a release had, in order, none twice in a row."""
+        found: list[int] = []
+        for told in self.cluster.watcher.history(self.namespace, NAME):
+            if told.stage in {"Canary", "Promoting"} and found[-1:] != [told.written]:
+                found.append(told.written)
+        return found
+
     async def until(self, what: str, holds: Callable[[Told], bool]) -> Told:
         """Wait until what the Service says fits."""
         return await self.cluster.watcher.until(
@@ -230,6 +244,19 @@ class App:
             is_answered, within=PATIENCE, every=0.05, what=f"{self.host} {headers}: {version}"
         )
 
+    async def spreads(self, weight: int, count: int, *headers: tuple[str, str]) -> None:
+        """Wait until so many requests are spread by the weight, exactly.
+
+        The proxy begins its cycle anew when anything in the cluster changes, so that a count may be
+        off by one while other scenarios go on; of a wrong weight no count is right.
+        """
+        expected = Counter({"v1": count * (100 - weight) // 100, "v2": count * weight // 100})
+
+        async def is_spread() -> bool:
+            return +await self.count(count, *headers) == +expected
+
+        await self.comes_true(f"{headers} are spread {expected}", is_spread)
+
     async def count(self, count: int, *headers: tuple[str, str]) -> Counter[str]:
         """Send a request so many times, and count the answers by version."""
         return await self.cluster.count(self.host, headers, count)
@@ -263,6 +290,23 @@ class App:
 
         await self.comes_true(f"{self.namespace}: the Deployment is complete", rolled)
 
+    async def size(self, deployment: str) -> int:
+        """Answer how many pods a Deployment should have."""
+        return int((await self.get("deployments", deployment))["spec"]["replicas"])
+
+    async def has_size(self, deployment: str, replicas: int) -> None:
+        """Wait until a Deployment should have so many pods."""
+
+        async def is_so() -> bool:
+            return await self.size(deployment) == replicas
+
+        await self.comes_true(f"{deployment} has {replicas} replicas", is_so)
+
+    async def pods(self, side: str) -> list[str]:
+        """Answer the names of the pods of one side: `stable` or `canary`."""
+        label = f"app={NAME}" if side == "stable" else f"{names.TRACK}={names.TRACK_CANARY}"
+        return sorted(pod["metadata"]["name"] for pod in await self.api.list("pods", labels=label))
+
     async def is_paused(self) -> bool:
         """Say whether the Deployment is paused."""
         return bool((await self.get("deployments"))["spec"].get("paused"))
@@ -283,7 +327,7 @@ class App:
             for told in self.cluster.watcher.history(self.namespace, NAME)
         ]
         log = self.cluster.controller.log().splitlines()
-        about = [line for line in log if f"{self.namespace}/" in line]
+        about = [line for line in log if self.namespace in line]
         return "\n".join(["the Service said:", *lines, "the controller wrote:", *about[-40:]])
 
 

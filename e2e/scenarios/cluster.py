@@ -4,6 +4,7 @@ This is the one module of the scenarios that knows a bed; another bed needs anot
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -16,8 +17,10 @@ from e2e.bed.client import Answer, Client, Request, census
 from e2e.bed.controllerprocess import ControllerProcess
 from e2e.bed.kubectl import Kubectl
 from e2e.bed.load import Load, ordinary_requests
+from e2e.bed.polling import wait_until
 from e2e.scenarios.watching import Watcher
 
+QUIET_SECONDS = 3.0
 PATIENCE = 90.0
 """Seconds for whatever has to happen in the end; machines can be busy."""
 FLAGS = ("--propagation-wait=200ms", "--drain-wait=300ms", "--ready-wait=100ms", "--qps=500")
@@ -60,10 +63,9 @@ class Cluster:
             target, requests, control_host=control, rate=rate, count=100_000, seconds=PATIENCE
         )
 
-    async def weight_in_force(self, namespace: str, service: str) -> int | None:
-        """Answer the weight the proxy works with; `None` while it knows no canary."""
-        found = await self.bed.proxy.weights(service, namespace)
-        return max(found.values()) if found else None
+    async def weight_in_force(self, namespace: str, service: str) -> int:
+        """Answer the weight the proxy works with; 0 where it knows no canary."""
+        return await self.bed.proxy.weight(service, namespace)
 
     async def set_pod(self, namespace: str, pod: str, *, ready: bool) -> None:
         """Let a pod's readiness probe succeed or fail."""
@@ -78,6 +80,24 @@ class Cluster:
         made = ("pods", "replicasets", "endpointslices", "events", "endpoints")
         found = await self.bed.dump(without=made)
         return {key: obj for key, obj in found.items() if f"/{namespace}/" in key}
+
+    async def start_controller(self) -> None:
+        """Start the controller again after its end, and wait until it is ready."""
+        await self.controller.start(within=PATIENCE)
+
+    async def is_quiet(self) -> None:
+        """Wait until the controller has had nothing to do for longer than any of its waits."""
+        passes, since = "", time.monotonic()
+
+        async def has_rested() -> bool:
+            nonlocal passes, since
+            lines = (await self.controller.metrics()).splitlines()
+            found = "".join(line for line in lines if line.startswith("workqueue_adds_total"))
+            if not found or found != passes:
+                passes, since = found, time.monotonic()
+            return time.monotonic() - since > QUIET_SECONDS
+
+        await wait_until(has_rested, within=PATIENCE, every=0.2, what="the controller is quiet")
 
     async def writes(self) -> list[Mapping[str, Any]]:
         """Answer what the controller wrote since `forget_writes`; no Lease, no dry runs."""

@@ -1,0 +1,156 @@
+"""The controller may end at any moment: nothing changes, nothing is lost, nothing is written."""
+
+# ruff: noqa: D103 - a test's name is its docstring
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from e2e.scenarios.application import ACCOUNT, NAME, App
+from e2e.scenarios.cluster import Cluster, running
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def cluster(programs: None) -> AsyncIterator[Cluster]:  # noqa: ARG001 - asked for first
+    """Run a cluster of this module's own: its controller is killed."""
+    async with running("admission") as cluster:
+        yield cluster
+
+
+async def idle(app: App) -> None:
+    await app.enrol(header=ACCOUNT, header_values="alice")
+
+
+async def refused(app: App) -> None:
+    await app.deploy()
+    await app.kubectl(f"delete ingress {NAME}")
+    await app.kubectl(f"label service {NAME} serinus.dev/canary=enabled")
+    await app.is_refused("IngressWithoutService")
+
+
+async def starting(app: App) -> None:
+    await app.enrol()
+    await app.set_image("bad")
+    await app.reaches("Starting", "WaitingForPods")
+
+
+async def exposed(app: App) -> None:
+    await app.canary(header=ACCOUNT, header_values="alice")
+    await app.annotate(weight="50")
+    await app.weighs(50)
+
+
+async def stepping(app: App) -> None:
+    await app.canary(steps="10, 20")
+    await app.until("a person", lambda told: "waits for a person" in told.message)
+
+
+async def misconfigured(app: App) -> None:
+    await exposed(app)
+    await app.annotate(cookie="Bad")
+    await app.is_refused("InvalidConfiguration")
+
+
+async def paused_in_the_roll(app: App) -> None:
+    await app.in_roll()
+    await app.kubectl(f"rollout pause deployment {NAME}")
+    await app.reaches("Promoting", "RollPaused")
+
+
+async def aborted_in_the_roll(app: App) -> None:
+    await app.in_roll()
+    await app.act("abort")
+    await app.reaches("Promoting", "AbortedInRoll")
+
+
+async def aborted(app: App) -> None:
+    await app.canary()
+    await app.act("abort")
+    await app.ends("aborted")
+
+
+STAGES = (
+    idle,
+    refused,
+    starting,
+    exposed,
+    stepping,
+    misconfigured,
+    paused_in_the_roll,
+    aborted_in_the_roll,
+    aborted,
+)
+
+
+async def test_a_restart_writes_nothing_at_any_stage(cluster: Cluster) -> None:
+    apps = [
+        App(cluster=cluster, namespace=f"stands-{reached.__name__.replace('_', '-')}")
+        for reached in STAGES
+    ]
+    await asyncio.gather(*(reached(app) for reached, app in zip(STAGES, apps, strict=True)))
+    await cluster.is_quiet()
+    before = {app.namespace: await cluster.dump(app.namespace) for app in apps}
+    await cluster.forget_writes()
+    assert await cluster.controller.stop() == 0
+    await cluster.start_controller()
+    await cluster.is_quiet()
+    written = Counter(
+        f"{request['method']} {request['path']}" for request in await cluster.writes()
+    )
+    assert written == Counter()
+    assert {app.namespace: await cluster.dump(app.namespace) for app in apps} == before
+
+
+async def test_a_controller_that_is_down_changes_nothing_and_catches_up(cluster: Cluster) -> None:
+    standing, waiting, ending = (
+        App(cluster=cluster, namespace=f"{name}-meanwhile")
+        for name in ("standing", "waiting", "ending")
+    )
+    await asyncio.gather(exposed(standing), idle(waiting), exposed(ending))
+    await cluster.controller.kill()
+    await waiting.set_image("v2")
+    await ending.act("abort")
+    await standing.spreads(50, 100)
+    await ending.spreads(50, 100)
+    assert await waiting.runs() == {"v1": 2}
+    assert await waiting.ours() == []
+    await cluster.start_controller()
+    await asyncio.gather(waiting.reaches("Canary"), ending.ends("aborted"))
+    await standing.spreads(50, 100)
+
+
+async def test_a_controller_killed_in_mid_promotion_loses_no_request(cluster: Cluster) -> None:
+    apps = [App(cluster=cluster, namespace=f"killed-{number}") for number in range(3)]
+    first, second, third = apps
+    await asyncio.gather(*(app.deploy_slowly() for app in apps))
+    await asyncio.gather(*(app.canary() for app in apps))
+    loads = [await cluster.load(app.host, rate=15) for app in apps]
+    sending = [asyncio.create_task(load.run()) for load in loads]
+    await first.resume()
+    await second.resume()
+    await first.reaches("Promoting")
+    await crash(cluster)
+    await second.until("everybody on the canary", lambda told: told.written == 100)
+    await crash(cluster)
+    await second.comes_true("the roll", second.is_not_paused)
+    await crash(cluster)
+    await third.resume()
+    await first.until("walking back", lambda told: "back on stable" in told.message)
+    await crash(cluster)
+    await asyncio.gather(*(app.ends("promoted") for app in apps))
+    for load in loads:
+        load.stop()
+    for app, report in zip(apps, await asyncio.gather(*sending), strict=True):
+        assert not report.failures, f"{app.namespace}: {report.summary()}"
+        assert await app.runs() == {"v2": 3}
+
+
+async def crash(cluster: Cluster) -> None:
+    """Kill the controller and start it again."""
+    await cluster.controller.kill()
+    await cluster.start_controller()
