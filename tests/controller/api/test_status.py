@@ -1,0 +1,186 @@
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from controller.api import names
+from controller.api.objects import stamp
+from controller.api.status import (
+    MESSAGE_LIMIT,
+    Answer,
+    Condition,
+    Known,
+    Outcome,
+    Status,
+    is_our_condition,
+    status_in,
+    with_conditions,
+)
+
+NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+AGO = stamp(NOW - timedelta(seconds=4))
+FULL = Status(
+    configuration="abc",
+    stage="Canary",
+    reason="WaitingForPods",
+    message="1 of 2 canary pods are ready",
+    revision="r1",
+    asked=10,
+    written=5,
+    step=5,
+    since=AGO,
+    until=stamp(NOW),
+    ready=1,
+    needed=2,
+    accounts=3,
+    share="5.0000%",
+    commands=("kubectl canary abort",),
+    last=Answer(action="pause", outcome="paused", at=AGO),
+    rejected=Known(revision="r0", uid="u", generation=3, why="too slow"),
+    outcome=Outcome(revision="r0", since=AGO, result="aborted", why="too slow", at=AGO),
+    stable=Known(revision="r-1", uid="u", generation=2),
+    at=AGO,
+)
+
+
+def service(text: str | None = None, **status: Any) -> dict[str, Any]:
+    annotations = {} if text is None else {names.STATUS: text}
+    return {"metadata": {"annotations": annotations}, "status": status}
+
+
+@pytest.mark.parametrize("status", [FULL, Status(), replace(FULL, stage=None, step=0, ready=0)])
+def test_a_status_is_read_back_as_it_was_written(status: Status) -> None:
+    assert status_in(service(status.text())) == status
+
+
+def test_what_is_unset_is_left_out() -> None:
+    assert json.loads(Status(reason="Held").text()) == {"reason": "Held", "accounts": 0}
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "null", "3", '"x"', "[" * 99_999])
+def test_a_status_that_nobody_can_read_says_nothing(text: str | None) -> None:
+    assert status_in(service(text)) == Status()
+
+
+NONSENSE: dict[str, Any] = {
+    "configuration": 1,
+    "stage": [],
+    "reason": {},
+    "weight": [],
+    "replicas": {"ready": "x", "needed": True},
+    "step": "5",
+    "commands": "rm",
+    "lastAction": "pause",
+    "rejected": {"revision": 7},
+    "outcome": {"result": "won"},
+    "stable": {"uid": "u"},
+}
+
+
+def test_each_value_of_the_wrong_kind_says_nothing() -> None:
+    assert status_in(service(json.dumps(NONSENSE))) == Status(step=0)
+
+
+def test_texts_among_other_things_are_kept() -> None:
+    assert status_in(service('{"commands":["a",1,null,"b"]}')).commands == ("a", "b")
+
+
+@pytest.mark.parametrize("result", ["promoted", "aborted"])
+def test_both_outcomes_are_known(result: str) -> None:
+    found = status_in(service(json.dumps({"outcome": {"result": result}}))).outcome
+    assert found is not None
+    assert found.result == result
+
+
+@pytest.mark.parametrize(
+    ("changes", "due"),
+    [
+        ({}, None),
+        ({"at": "other"}, None),
+        ({"until": stamp(NOW + timedelta(seconds=2))}, None),  # two clocks, one meaning
+        ({"until": stamp(NOW + timedelta(seconds=3))}, 6.0),
+        ({"until": ""}, 6.0),
+        ({"ready": 2}, 6.0),
+        ({"message": "2 of 2"}, 6.0),
+        ({"needed": 3, "until": ""}, 6.0),
+        ({"stage": "Promoting"}, 0.0),
+        ({"reason": "Canary"}, 0.0),
+        ({"written": 10}, 0.0),
+        ({"step": None}, 0.0),
+        ({"accounts": 4}, 0.0),
+        ({"last": None}, 0.0),
+        ({"rejected": None}, 0.0),
+    ],
+)
+def test_counts_and_words_wait_ten_seconds_and_all_else_is_due_at_once(
+    changes: dict[str, Any], due: float | None
+) -> None:
+    assert replace(FULL, **changes).is_due(FULL, NOW) == due
+
+
+def test_ten_seconds_after_the_last_write_counts_are_due() -> None:
+    counted = replace(FULL, ready=2)
+    assert counted.is_due(FULL, NOW + timedelta(seconds=6)) == 0.0
+    assert counted.is_due(FULL, NOW + timedelta(hours=1)) == 0.0
+    assert counted.is_due(replace(FULL, at="nonsense"), NOW) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("uid", "generation", "same"), [("u", 3, True), ("u", 4, False), ("v", 3, False)]
+)
+def test_a_revision_is_known_for_one_generation_of_one_deployment(
+    uid: str, generation: int, same: bool
+) -> None:
+    known = Known(revision="r", uid="u", generation=3)
+    assert known.is_of({"metadata": {"uid": uid, "generation": generation}}) is same
+    assert not Known(revision="r").is_of({"metadata": {}})
+
+
+READY = Condition(type=names.READY, status="True", reason="Held", message="held")
+THEIRS = {"type": "example.com/Healthy", "status": "True"}
+
+
+def entry(status: str = "True", since: str = AGO, **more: Any) -> dict[str, Any]:
+    return {
+        "type": names.READY,
+        "status": status,
+        "reason": "Held",
+        "message": "held",
+        "lastTransitionTime": since,
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, [entry(since=stamp(NOW))]),
+        ([], [entry(since=stamp(NOW))]),
+        ([entry(reason="Other")], [entry()]),  # the same status: no transition
+        ([entry("False")], [entry(since=stamp(NOW))]),
+        ([THEIRS, entry()], [THEIRS, entry()]),
+        (
+            [{"type": "serinus.dev/Gone", "status": "True"}, THEIRS],
+            [THEIRS, entry(since=stamp(NOW))],
+        ),
+        ([{"type": names.READY, "status": "True"}], [entry(since=stamp(NOW))]),
+    ],
+)
+def test_sets_our_conditions_and_keeps_those_of_others(
+    before: list[dict[str, Any]] | None, after: list[dict[str, Any]]
+) -> None:
+    assert with_conditions(service(conditions=before), [READY], NOW) == after
+
+
+def test_a_long_message_is_cut() -> None:
+    long = replace(READY, message="x" * 5000)
+    (only,) = with_conditions(service(), [long], NOW)
+    assert only["message"] == "x" * MESSAGE_LIMIT
+
+
+def test_tells_our_conditions_by_their_prefix() -> None:
+    assert is_our_condition({"type": "serinus.dev/Ready"})
+    assert not is_our_condition({"type": "Ready"})
+    assert not is_our_condition({})
