@@ -1,0 +1,275 @@
+"""What the Service says afterwards: one status, our conditions, and nothing written in vain."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from controller.api import names
+from controller.api.intent import configuration_digest
+from controller.api.objects import SERVICE, annotations_of, stamp
+from controller.api.status import Answer, Status, status_in
+from controller.plan.observed import Observed, Pool
+from controller.plan.writes import Edit
+from tests.controller.plan.applied import annotated, changed, put
+from tests.controller.plan.good import GOOD
+from tests.controller.plan.plans import Pass, passed
+from tests.controller.plan.worlds import (
+    LONG_AGO,
+    NAME,
+    NOW,
+    V1,
+    V2,
+    canary,
+    exposed,
+    idle,
+    ingress,
+    pending,
+    pool,
+    record,
+    rolling,
+    running,
+    status,
+    uid,
+)
+
+ACCOUNTS = {names.HEADER: "X-Account", names.HEADER_VALUES: "alice, bob", names.WEIGHT: "10"}
+KEPT = record(step=10, step_since=stamp(LONG_AGO))
+
+
+def conditions(done: Pass) -> dict[str, dict[str, Any]]:
+    entries = (done.after.service or {})["status"]["conditions"]
+    return {entry["type"]: entry for entry in entries}
+
+
+def settled_on(world: Observed) -> Observed:
+    """The world with everything told that is to tell."""
+    return passed(world).after
+
+
+def with_service(world: Observed, done: Pass) -> Observed:
+    """The world with the Service as another pass left it."""
+    assert done.after.service is not None
+    return put(world, SERVICE, done.after.service)
+
+
+def test_tells_the_whole_status() -> None:
+    done = passed(running(ACCOUNTS, kept=KEPT))
+    assert done.status == Status(
+        configuration=configuration_digest(ACCOUNTS),
+        stage="Canary",
+        reason="Canary",
+        message="weight 10, 2 accounts; serinus.dev/weight is set by hand",
+        revision=V2,
+        asked=10,
+        written=10,
+        step=10,
+        since=KEPT.since,
+        ready=2,
+        needed=2,
+        accounts=2,
+        commands=(
+            "kubectl canary set-weight myapp 10 -n canary",
+            f"kubectl annotate service myapp -n canary --overwrite serinus.dev/action=promote:{V2}",
+            "kubectl rollout resume deployment myapp -n canary",
+            "kubectl canary abort myapp -n canary",
+        ),
+        at=stamp(NOW),
+    )
+
+
+def test_says_when_the_next_decision_is_due_and_which_share_the_endings_are() -> None:
+    keys = {names.STEPS: "5/10m, 25", names.HEADER: "X-Account", names.HEADER_SUFFIXES: "00-04"}
+    kept = record(step=5, step_since=stamp(NOW - timedelta(minutes=4)))
+    done = passed(running(keys, kept=kept, exposure=exposed(5, endings="00-04")))
+    assert done.status.until == stamp(NOW + timedelta(minutes=6))
+    assert done.status.share == "5.0000%"
+    assert done.plan.wake_seconds == 360.0
+    assert f"weight 25 at {done.status.until}" in done.status.message
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_no_account_is_ever_told(case: str) -> None:
+    done = passed(GOOD[case])
+    told = [annotations_of(done.after.service or {}).get(names.STATUS, "")]
+    told += [json.dumps(entry) for entry in conditions(done).values()]
+    told += [event.message for event in done.events]
+    told += [write.why for write in done.plan.writes]
+    assert [text for text in told if "alice" in text or "bob" in text] == []
+
+
+def test_no_account_is_told_of_a_bad_list_either() -> None:
+    bad = running({names.WEIGHT: "10"}, kept=KEPT)
+    listed = {names.HEADER: "X-Account", names.HEADER_VALUES: "alice, bo;b"}
+    done = passed(put(bad, SERVICE, annotated(bad.service or {}, listed)))
+    text = annotations_of(done.after.service or {})[names.STATUS]
+    assert "bo;b" not in text
+    assert "alice" not in text
+    assert done.status.accounts == 0
+
+
+def test_conditions_of_others_are_kept_as_they_are() -> None:
+    theirs = {"type": "example.com/Healthy", "status": "True", "reason": "Ok", "message": "m"}
+    world = idle()
+    service = changed(world.service or {}, status={"conditions": [theirs]})
+    done = passed(put(world, SERVICE, service))
+    assert conditions(done)["example.com/Healthy"] == theirs
+    assert set(conditions(done)) == {
+        "example.com/Healthy",
+        names.READY,
+        names.PROGRESSING,
+        names.DEGRADED,
+    }
+
+
+def test_the_status_write_begins_with_what_was_seen() -> None:
+    done = passed(settled_on(running(ACCOUNTS, kept=KEPT)))
+    assert done.plan.writes == ()
+    first = passed(running(ACCOUNTS, kept=KEPT))
+    (write,) = first.on(SERVICE, NAME)
+    assert isinstance(write, Edit)
+    assert write.subresource == "status"
+    assert write.operations[0] == {
+        "op": "test",
+        "path": "/metadata/uid",
+        "value": uid("Service", NAME),
+    }
+
+
+@pytest.mark.parametrize("case", sorted(set(GOOD) - {"aborted"}))
+def test_a_second_pass_that_sees_the_same_tells_nothing(case: str) -> None:
+    again = passed(with_service(GOOD[case], passed(GOOD[case])))
+    writes = again.on(SERVICE, NAME)
+    lasting = [write for write in writes if not write.events]
+    assert lasting == []
+
+
+def short(ready: int) -> Observed:
+    """A release that waits for its pods, of which so many are ready."""
+    world = running({names.WEIGHT: "40"}, exposure=exposed(0), kept=record(step=0), pods=2)
+    return replace(world, canary=pool(canary()[1].name, ready))
+
+
+@pytest.mark.parametrize(("ago", "wake"), [(0, 10.0), (4, 6.0), (10, None), (60, None)])
+def test_counts_are_told_at_most_every_ten_seconds(ago: float, wake: float | None) -> None:
+    before = passed(short(0), NOW - timedelta(seconds=ago))
+    done = passed(with_service(short(1), before))
+    assert bool(done.on(SERVICE, NAME)) is (wake is None)
+    if wake is not None:
+        assert done.plan.wake_seconds == wake
+
+
+def test_a_change_of_stage_is_told_at_once() -> None:
+    done = passed(with_service(running(ACCOUNTS, kept=KEPT), passed(pending(ACCOUNTS))))
+    assert done.status.stage == "Canary"
+
+
+def test_a_condition_that_another_hand_changed_is_put_right() -> None:
+    world = settled_on(idle())
+    entries = [
+        {**entry, "status": "False"} if entry["type"] == names.READY else entry
+        for entry in (world.service or {})["status"]["conditions"]
+    ]
+    service = changed(world.service or {}, status={"conditions": entries})
+    done = passed(put(world, SERVICE, service))
+    assert conditions(done)[names.READY]["status"] == "True"
+
+
+def test_a_status_that_another_hand_took_away_is_written_again() -> None:
+    world = settled_on(idle())
+    done = passed(put(world, SERVICE, annotated(world.service or {}, {names.STATUS: None})))
+    assert done.status.stage == "Idle"
+
+
+def test_an_event_is_told_also_where_nothing_else_changes() -> None:
+    standing = settled_on(running(ACCOUNTS, kept=KEPT))
+    action = annotated(standing.service or {}, {names.ACTION: f"promote:{V2}"})
+    done = passed(put(standing, SERVICE, action))
+    assert done.told == ["PromotionApproved"]
+
+
+@pytest.mark.parametrize(
+    ("result", "told"), [("promoted", ("True", "Promoted")), ("aborted", ("False", "Aborted"))]
+)
+def test_how_the_last_release_ended_is_a_condition(result: str, told: tuple[str, str]) -> None:
+    values = status(outcome={"revision": V1, "since": "s", "result": result, "why": "so"})
+    done = passed(idle(values))
+    entry = conditions(done)[names.PROMOTED]
+    assert (entry["status"], entry["reason"]) == told
+    assert entry["message"] == f"revision {V1}: so"
+
+
+def test_the_last_answer_stays_until_the_next() -> None:
+    values = status(lastAction={"action": "abort", "outcome": "aborted", "at": "then"})
+    assert passed(idle(values)).status.last == Answer(action="abort", outcome="aborted", at="then")
+
+
+def test_progressing_is_true_while_a_release_runs_and_says_what_it_waits_for() -> None:
+    entry = conditions(passed(short(1)))[names.PROGRESSING]
+    assert (entry["status"], entry["reason"]) == ("True", "WaitingForPods")
+    assert entry["message"] == "1 of 2 canary pods are ready"
+    assert conditions(passed(idle()))[names.PROGRESSING]["status"] == "False"
+
+
+def test_a_refusal_is_told_once_as_an_event_and_stays_as_a_condition() -> None:
+    world = idle(ingresses=(ingress(affinity="cookie"),))
+    first = passed(world)
+    assert first.told == ["AffinityOnMain"]
+    assert conditions(first)[names.READY]["reason"] == "AffinityOnMain"
+    edited = annotated(first.after.service or {}, {names.WEIGHT: "5"})
+    assert passed(put(world, SERVICE, edited)).told == []
+
+
+def test_what_the_server_refused_is_told_in_its_own_words() -> None:
+    done = passed(idle(refusal='admission webhook "validate.nginx" denied the request'))
+    entry = conditions(done)[names.DEGRADED]
+    assert (entry["status"], entry["reason"]) == ("True", "AdmissionRefused")
+    assert "denied the request" in entry["message"]
+
+
+def test_nothing_wrong_is_told_too() -> None:
+    entry = conditions(passed(idle()))[names.DEGRADED]
+    assert (entry["status"], entry["reason"]) == ("False", "AsExpected")
+
+
+COMMANDS = {
+    "starting": ("kubectl canary abort myapp -n canary",),
+    "rolling": ("kubectl canary abort myapp -n canary", "kubectl canary undo myapp -n canary"),
+    "aborted and gone": (
+        f"kubectl annotate service myapp -n canary --overwrite serinus.dev/action=retry:{V2}",
+        "kubectl canary undo myapp -n canary",
+    ),
+    "idle": (),
+    "a newer template": (),
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_the_lines_to_paste_go_on_from_where_the_release_stands(case: str) -> None:
+    assert passed(GOOD[case]).status.commands == COMMANDS[case]
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_every_wait_has_a_message_and_an_end(case: str) -> None:
+    """L4: a time at which to look again, or somebody or something that the message names."""
+    done = passed(GOOD[case])
+    assert done.status.message
+    assert done.status.reason
+    before = status_in(GOOD[case].service or {})
+    moves = bool(done.does) or done.status.outcome != before.outcome
+    assert moves or done.plan.wake_seconds is not None or names_a_way_out(done)
+
+
+def names_a_way_out(done: Pass) -> bool:
+    said = done.status.message
+    words = ("kubectl", "promote:", "retry:", "set ", "has nothing pending", "by hand", "pods")
+    return any(word in said for word in words)
+
+
+def test_a_degraded_release_says_so() -> None:
+    world = rolling(canary=Pool(), kept=replace(KEPT, approval=V2, abort="stopped"))
+    stopped = changed(world.deployments[0], spec={"paused": True})
+    done = passed(replace(world, deployments=(stopped, *world.deployments[1:])))
+    assert conditions(done)[names.DEGRADED]["reason"] == "AbortedInRoll"
