@@ -83,12 +83,14 @@ class Memory:
         reached: for each enrolled Service, (time, exposure) of every change of its routes.
         let_go: for each Deployment, when we un-paused it and nothing else happened to it since.
         ready: ready endpoints of each Service.
+        uids: of each Service, also when it is gone.
     """
 
     templates: set[str] = field(default_factory=set)
     reached: dict[str, list[tuple[float, Exposure]]] = field(default_factory=dict)
     let_go: dict[str, float] = field(default_factory=dict)
     ready: dict[str, int] = field(default_factory=dict)
+    uids: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ class Look:
 
     def nginx(self, namespace: str, service: str) -> Nginx:
         """Return the annotation keys of a release."""
-        uid = uid_of(self.get("services", namespace, service))
+        uid = uid_of(self.get("services", namespace, service)) or self.memory.uids.get(service, "")
         return Nginx(prefix=self.parameters.annotation_prefix, closing=closing_name(uid))
 
     def release(self, obj: Any) -> str:
@@ -206,12 +208,19 @@ class Judge:
         self._elapsed = elapsed
         self._look = Look(store=store, parameters=parameters, memory=Memory())
 
+    def disturbed(self) -> None:
+        """Take note that somebody takes pods away: what follows is not our doing (S2)."""
+        self._look.memory.let_go.clear()
+
+    def nginx(self, namespace: str, service: str) -> Nginx:
+        """Return the annotation keys of a release."""
+        return self._look.nginx(namespace, service)
+
     def changed(self, kind: str, new: Any, old: Any, *, by_us: bool) -> None:
         """Judge one change, to be called while it is made."""
-        change = Change(kind=kind, new=new, old=old, by_us=by_us, at=self._elapsed())
         if kind in {"pods", "events", "replicasets", "namespaces"}:
-            _note_disturbance(self._look, change)
             return
+        change = Change(kind=kind, new=new, old=old, by_us=by_us, at=self._elapsed())
         for invariant in INVARIANTS:
             if by_us or invariant.always:
                 wrong = invariant.broken(self._look, change)
@@ -231,6 +240,8 @@ def _remember(look: Look, change: Change) -> None:
         service = look.release(obj)
         widest = look.widest(namespace_of(obj), service)
         memory.reached.setdefault(service, []).append((change.at, widest))
+    elif change.kind == "services":
+        memory.uids[name_of(obj)] = uid_of(obj)
     elif change.kind == "endpointslices":
         service = labels_of(obj).get(names.SERVICE_NAME, "")
         memory.ready[service] = look.ready(namespace_of(obj), service)
@@ -252,20 +263,6 @@ def _note_roll(look: Look, change: Change) -> None:
         and spec_of(change.old) != spec_of(change.new or {})
     ):
         look.memory.let_go.pop(name, None)
-
-
-def _note_disturbance(look: Look, change: Change) -> None:
-    """A pod that a person deletes or that dies is the world's doing."""
-    if change.kind != "pods" or change.new is None or change.old is None:
-        return
-    grace = change.new["metadata"].get("deletionTimestamp")
-    if not grace and _was_ready(change.old) and not _was_ready(change.new):
-        look.memory.let_go.clear()
-
-
-def _was_ready(pod: Any) -> bool:
-    conditions = status_of(pod).get("conditions") or ()
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 # S: the state.
@@ -417,7 +414,8 @@ def _t2(look: Look, change: Change) -> str | None:
     full = look.full(place, service)
     wait = look.parameters.propagation_seconds + look.parameters.drain_seconds
     reached = look.memory.reached.get(service, [])
-    for (_, exposure), (until, _) in zip(reached, [*reached[1:], (change.at, CLOSED)], strict=True):
+    ends = [*(at for at, _ in reached[1:]), change.at]
+    for (_, exposure), until in zip(reached, ends, strict=False):
         needed = exposure.pods_needed(full) if exposure.is_open else 0
         if needed > left and change.at - until < wait:
             return f"{left} canary pods are left {change.at - until:.1f} s after {exposure} ended"

@@ -128,7 +128,7 @@ class Kubectl:
 
     def set_image(self, tag: str, *, name: str = NAME) -> None:
         """`kubectl set image`."""
-        container = {"name": f"{name}-container", "image": f"janakiramm/{name}:{tag}"}
+        container = {"name": f"{name}-container", "image": image(tag, name=name)}
         spec = {"template": {"spec": {"containers": [container]}}}
         self.patch(
             "deployments", {"spec": spec}, name=name, form="strategic", manager="kubectl-set"
@@ -210,6 +210,11 @@ class Kubectl:
             if any(o["uid"] == uid for o in entry["metadata"].get("ownerReferences") or ())
         ]
         return sorted(owned, key=_number, reverse=True)
+
+
+def image(tag: str, *, name: str = NAME) -> str:
+    """Return the image of an application."""
+    return f"janakiramm/{name}:{tag}"
 
 
 def _number(replica_set: Any) -> int:

@@ -64,6 +64,7 @@ class Process:
             queue=self._queue,
             decide=decide,
             hold=lambda: self._prober.hold,
+            monotonic=self._loop.time,
         )
         self._watches = [self._followed(kind) for kind in INDEXES]
         self.add_all()

@@ -12,7 +12,7 @@ from controller.api.status import Status, status_in
 from controller.plan.observed import Parameters
 from controller.plan.record import Record, record_of
 from controller.plan.traffic.exposure import Exposure
-from controller.plan.traffic.nginx import Nginx, closing_name
+from controller.plan.traffic.nginx import Nginx
 from e2e.bed import manifests
 from e2e.bed.apiserver.store import Store
 from e2e.bed.kubelet import Pace
@@ -21,7 +21,7 @@ from e2e.bed.workloads.cluster import is_leaving, is_ready
 from e2e.bed.workloads.controllers import Delays
 from tests.world.client import InProcessClient, Request
 from tests.world.invariants import Judge
-from tests.world.kubectl import NAME, NAMESPACE, Kubectl
+from tests.world.kubectl import NAME, NAMESPACE, Kubectl, image
 from tests.world.process import HoldMode, Process
 from tests.world.virtual import EPOCH, VirtualLoop
 
@@ -49,6 +49,7 @@ class World(Kubectl):
         seed: of uids and generated names.
 
     Attributes:
+        hold: how Deployments are held.
         requests: every write that the controller asked for.
         judge: what the invariants found; a finding ends the story at the next look.
         trace: every change of the store, with its time.
@@ -71,6 +72,7 @@ class World(Kubectl):
         self.requests: list[Request] = self.client.log
         self.trace: list[str] = []
         self.judge = Judge(self.store, self.parameters, self._loop.time)
+        self.hold = hold
         self._is_strict = strict
         self._mode = mode or hold
         self._process: Process | None = None
@@ -149,7 +151,7 @@ class World(Kubectl):
     def resync(self) -> None:
         """Have the controller look at everything again."""
         if self._process is not None:
-            self._process.add_all()
+            self.send(self._process.add_all)
 
     # What is to be seen.
 
@@ -174,6 +176,10 @@ class World(Kubectl):
             for entry in entries
             if entry["type"].startswith(names.PREFIX)
         }
+
+    def is_ready(self) -> bool:
+        """Tell whether a release can start."""
+        return self.conditions().get("Ready", ("",))[0] == "True"
 
     def reason(self, kind: str = "Progressing") -> str:
         """Return the reason of one of our conditions, "" without it."""
@@ -203,9 +209,7 @@ class World(Kubectl):
         return set(route.accounts) if route is not None else set()
 
     def _nginx(self) -> Nginx:
-        service = self._get("services", NAME) or {}
-        uid = str((service.get("metadata") or {}).get("uid", ""))
-        return Nginx(prefix=self.parameters.annotation_prefix, closing=closing_name(uid))
+        return self.judge.nginx(NAMESPACE, NAME)
 
     def deployment(self, name: str = NAME) -> dict[str, Any]:
         """Return a Deployment, {} where there is none."""
@@ -297,8 +301,14 @@ class World(Kubectl):
 
     # Pods that fail.
 
+    def delete(self, kind: str, name: str = NAME) -> None:
+        """`kubectl delete`; what stable loses by it is the person's doing."""
+        self.judge.disturbed()
+        super().delete(kind, name)
+
     def crash_pod(self, pod: Any) -> None:
         """Let a pod's process die; it comes back after its back-off."""
+        self.judge.disturbed()
         self._plane.kubelet.crash(NAMESPACE, name_of(pod))
 
     def set_ready(self, pod: Any, *, ready: bool) -> None:
@@ -306,6 +316,10 @@ class World(Kubectl):
         container = self._plane.kubelet.container(NAMESPACE, name_of(pod))
         assert container is not None
         container.health.ready = ready
+
+    def hold_new_pods(self) -> None:
+        """Let no new pod start from now on: no node has room for it."""
+        self._plane.kubelet.pace.start = 1e6
 
     # How it runs.
 
@@ -379,12 +393,28 @@ def _as_written(obj: Any) -> Any:
     return {**obj, "metadata": meta, "status": None}
 
 
-def enrolled(*, replicas: int = 3, deployment: dict[str, Any] | None = None, **how: Any) -> World:
-    """Return a world with the application `myapp`, enrolled with two accounts and held."""
+def enrolled(*, replicas: int = 3, history: bool = False, **how: Any) -> World:
+    """Return a world with the application `myapp` at v1, enrolled with two accounts and held.
+
+    Args:
+        replicas: of the Deployment.
+        history: v0 served before.
+        how: see `World`.
+    """
     world = World(**how)
-    world.apply(manifests.application(replicas=replicas, **(deployment or {})))
-    world.run_until(lambda: len(world.pods("stable")) == replicas)
-    world.annotate(header="X-Account", header_values="alice,bob")
-    world.enrol()
-    world.run_until(lambda: world.stage() == "Idle", within=60, what="held")
+    try:
+        world.apply(
+            manifests.application(replicas=replicas, image=image("v0" if history else "v1"))
+        )
+        world.run_until(lambda: len(world.pods("stable")) == replicas)
+        if history:
+            world.set_image("v1")
+            world.run_until(lambda: world.tags("stable") == {"v1": replicas})
+            world.run(1)
+        world.annotate(header="X-Account", header_values="alice,bob")
+        world.enrol()
+        world.run_until(world.is_ready, within=60, what="held")
+    except BaseException:
+        world.close()
+        raise
     return world
