@@ -38,7 +38,7 @@ FLAGS = (
 )
 """Short waits: the proxy here follows within milliseconds, and no request takes half a second."""
 
-LOAD_RATE, LOAD_COUNT, LOAD_SECONDS = 50.0, 9000, 180.0
+LOAD_RATE, LOAD_COUNT, LOAD_SECONDS = 50.0, 15000, 300.0
 """Requests a second, requests in all and seconds; the load ends at the first of the two bounds."""
 
 LEFT_SECONDS = 15.0

@@ -133,15 +133,21 @@ class Teller:
         await wait_until(answers, within=PROXY_SECONDS, what="everybody gets the right version")
 
     async def _view(self, step: Step) -> View:
-        gets, pods, status = await asyncio.gather(self._gets(step), self._pods(), self._status())
+        (gets, plain), pods, status = await asyncio.gather(
+            self._who_gets_what(step), self._pods(), self._status()
+        )
+        return View(gets=gets, plain=plain, pods=pods, status=status, canary=step.canary)
+
+    async def _who_gets_what(
+        self, step: Step
+    ) -> tuple[dict[str, Counter[str] | None], Counter[str]]:
+        """Ask one after the other: requests of one visitor must not take another's turn."""
+        gets = {visitor.name: await self._answers(step, visitor) for visitor in VISITORS}
         plain = await self.traffic.ask(NOBODY.request(), PLAIN_REQUESTS)
         share = plain[step.canary] / PLAIN_REQUESTS
         if step.canary and abs(share - step.weight / 100) > TOLERANCE:
             raise StoryError(f"{share:.1%} of the plain requests were served by {step.canary}")
-        return View(gets=gets, plain=plain, pods=pods, status=status, canary=step.canary)
-
-    async def _gets(self, step: Step) -> dict[str, Counter[str] | None]:
-        return {visitor.name: await self._answers(step, visitor) for visitor in VISITORS}
+        return gets, plain
 
     async def _answers(self, step: Step, visitor: Visitor) -> Counter[str] | None:
         if visitor not in step.visitors():
