@@ -388,8 +388,18 @@ def _walk(release: Release, draft: Draft) -> Story:
         release,
         "WaitingForStable",
         f"{ready} of {_needed_back(release)} stable pods are ready and known to the proxy",
-        left_seconds=max(0.1, release.propagation - release.stable_age(revision)),
+        left_seconds=_next_growth(release, revision, left),
     )
+
+
+def _next_growth(release: Release, revision: str, no_growth_seconds: float) -> float | None:
+    """Return when stable may count for more though nothing changes; None: something has to."""
+    is_young = release.stable_ready(revision) > release.stable_ready(revision, release.propagation)
+    waits = [
+        release.propagation - release.stable_age(revision) if is_young else 0.0,
+        no_growth_seconds if release.autoscalers else 0.0,
+    ]
+    return min((seconds for seconds in waits if seconds > 0), default=None)
 
 
 def _walk_all(release: Release, draft: Draft) -> None:
