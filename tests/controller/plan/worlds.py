@@ -198,7 +198,8 @@ def pending(annotations: Mapping[str, str] | None = None, **changes: Any) -> Obs
 def record(**changes: Any) -> Record:
     """Return the record of a release of v2 over v1 that began long ago."""
     begun = Record(revision=V2, generation=2, stable=V1, replicas=4, since=stamp(LONG_AGO))
-    return replace(begun, **changes)
+    stands = {"step_since": stamp(LONG_AGO)} if changes.get("step") is not None else {}
+    return replace(begun, **{**stands, **changes})
 
 
 def canary(

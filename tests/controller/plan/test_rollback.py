@@ -1,0 +1,253 @@
+"""`RollingBack` and `Aborted`: exposure 0 first, then drain, then pods (safety.md section 4)."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from controller.api import names
+from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, stamp, template_of
+from controller.plan.observed import Observed
+from controller.plan.traffic.exposure import CLOSED
+from controller.plan.writes import Merge
+from tests.controller.plan.applied import (
+    CANARY,
+    annotated,
+    apply,
+    object_in,
+    put,
+    settled,
+    without,
+)
+from tests.controller.plan.plans import Pass, passed
+from tests.controller.plan.worlds import (
+    LONG,
+    NAME,
+    NOW,
+    V2,
+    V3,
+    canary,
+    deployment,
+    exposed,
+    ingress,
+    pending,
+    pending_deployment,
+    record,
+    rolling,
+    route,
+    running,
+    seen_for,
+    status,
+)
+
+KEPT = record(step=10)
+TEN = {names.WEIGHT: "10"}
+CLOSE = f"merge Ingress {CANARY}"
+
+
+def remembering(world: Observed, **values: Any) -> Observed:
+    return put(world, SERVICE, annotated(world.service or {}, status(**values)))
+
+
+def aborting(**more: Any) -> Observed:
+    """The abort is on the Service; nothing else was done about it."""
+    outcome = {"revision": V2, "since": KEPT.since, "result": "aborted", "why": "x"}
+    world = running(TEN, **{"kept": KEPT, "exposure": exposed(10), **more})
+    return remembering(world, outcome=outcome, rejected={"revision": V2, "why": "x"})
+
+
+def drained(world: Observed, ago: float, seen: float) -> Observed:
+    path = route(CLOSED, at=NOW - timedelta(seconds=ago))
+    return replace(put(world, INGRESS, path), seen=seen_for(seen, path))
+
+
+# B1 to B3.
+
+
+def test_the_closing_goes_on_where_only_the_abort_was_recorded() -> None:
+    done = passed(aborting())
+    assert done.does == [CLOSE]
+    assert done.exposure == CLOSED
+
+
+@pytest.mark.parametrize(
+    ("ago", "seen", "left"), [(0, 0, 41.0), (40, LONG, 1.0), (LONG, 39, 1.0), (41, 40, None)]
+)
+def test_requests_drain_by_both_clocks_before_anything_is_deleted(
+    ago: float, seen: float, left: float | None
+) -> None:
+    done = passed(drained(aborting(), ago, seen))
+    assert done.plan.wake_seconds == left
+    assert bool(done.does) is (left is None)
+
+
+def test_ours_goes_in_order_and_the_template_stays() -> None:
+    world, did = settled(aborting(exposure=CLOSED)), []
+    for _ in range(5):
+        done = passed(world, NOW + timedelta(hours=1))
+        did.append(done.does)
+        world = settled(done.after)
+    assert did == [
+        [f"merge Deployment {CANARY}"],  # the time, before the Ingress goes
+        [f"delete Ingress {CANARY}"],
+        [f"delete PodDisruptionBudget {CANARY}", f"delete Service {CANARY}"],
+        [f"delete Deployment {CANARY}"],
+        [],
+    ]
+    stable = object_in(world, DEPLOYMENT, NAME)
+    assert stable is not None
+    assert template_of(stable) == template_of(pending_deployment())
+    assert stable["spec"]["paused"]
+
+
+def test_an_aborted_release_says_what_is_possible_now() -> None:
+    done = passed(remembering(pending(), rejected={"revision": V2, "why": "too slow"}))
+    assert done.plan.stage == "Aborted"
+    assert done.status.message == (
+        f"revision {V2} was rejected (too slow); it is still pending and held: "
+        f"retry:{V2}, a newer template, or put the old one back (kubectl canary undo)"
+    )
+    assert "(aborted)" in passed(remembering(pending(), rejected={"revision": V2})).status.message
+
+
+@pytest.mark.parametrize(
+    ("rejected", "why"), [(V2, "aborted"), (V3, "an aborted template came back")]
+)
+def test_a_rejection_without_an_outcome_ends_the_release(rejected: str, why: str) -> None:
+    world = running(TEN, kept=KEPT)
+    if rejected == V3:
+        world = put(world, DEPLOYMENT, pending_deployment("v3", generation=3))
+    done = passed(remembering(world, rejected={"revision": rejected}))
+    assert done.exposure == CLOSED
+    assert done.status.outcome is not None
+    assert done.status.outcome.why == why
+    assert done.status.rejected is not None
+    assert done.status.rejected.revision == rejected
+
+
+# A newer template.
+
+
+def newer(**more: Any) -> Observed:
+    world = running(TEN, **{"kept": KEPT, "exposure": exposed(10), **more})
+    return put(world, DEPLOYMENT, pending_deployment("v3", generation=3))
+
+
+def test_a_newer_template_closes_the_canary_and_begins_a_new_record() -> None:
+    done = passed(newer(kept=record(step=10, approval=V2, falls=2)))
+    assert done.exposure == CLOSED
+    assert done.record == record(revision=V3, generation=3, since=stamp(NOW), stale_pin="10")
+    assert done.told == ["WeightLowered", "Superseded"]
+    assert done.status.rejected is None
+
+
+def test_the_canary_keeps_its_old_template_until_it_has_drained() -> None:
+    waiting = passed(drained(newer(exposure=CLOSED), 10, 10.0))
+    assert images(waiting) == ["janakiramm/myapp:v2"]
+    assert waiting.plan.wake_seconds == 31.0
+    assert V3 in waiting.status.message
+
+
+def images(done: Pass) -> list[str]:
+    found = object_in(done.after, DEPLOYMENT, CANARY)
+    assert found is not None
+    return [entry["image"] for entry in template_of(found)["spec"]["containers"]]
+
+
+def test_then_it_gets_the_newer_one_conditionally_and_read_afresh() -> None:
+    world = newer(exposure=CLOSED, kept=record(revision=V3, generation=3))
+    done = passed(world)
+    assert images(done) == ["janakiramm/myapp:v3"]
+    (write,) = done.on(DEPLOYMENT, CANARY)
+    assert isinstance(write, Merge)
+    assert write.patch["metadata"]["resourceVersion"] == "100"
+    assert write.confirm
+    assert write.patch["spec"]["replicas"] == 1
+
+
+def test_a_refusal_keeps_the_old_template() -> None:
+    world = newer(exposure=CLOSED, kept=record(revision=V3, generation=3))
+    done = passed(put(world, INGRESS, ingress(ssl_passthrough="true")))
+    assert (done.does, done.reason) == ([], "PassthroughOnMain")
+
+
+@pytest.mark.parametrize(
+    ("annotations", "pods"),
+    [({names.STEPS: "60"}, 3), ({names.REPLICAS: "2"}, 2), ({"serinus.dev/x": "y"}, None)],
+)
+def test_the_newer_one_begins_with_the_pods_of_its_first_exposure(
+    annotations: dict[str, str], pods: int | None
+) -> None:
+    world = newer(exposure=CLOSED, kept=record(revision=V3, generation=3))
+    done = passed(put(world, SERVICE, annotated(world.service or {}, annotations)))
+    (found,) = [obj for obj in done.after.deployments if obj["metadata"]["name"] == CANARY]
+    assert found["spec"]["replicas"] == (pods or 2)
+
+
+# The old template put back, and rolls by hand.
+
+
+def test_the_old_template_put_back_ends_the_release_without_a_rejection() -> None:
+    world = put(running(TEN, kept=KEPT), DEPLOYMENT, deployment("v1", paused=True, generation=3))
+    done = passed(world)
+    assert done.exposure == CLOSED
+    assert done.status.outcome is not None
+    assert done.status.outcome.why == "the old template was put back"
+    assert done.status.rejected is None
+    assert names.WEIGHT not in done.annotations
+
+
+def test_out_of_a_promotion_stable_takes_over_only_as_far_as_it_is_ready() -> None:
+    kept = record(step=10, approval=V2, approved_by="action")
+    shifted = running(kept=kept, exposure=exposed(100), pods=4)
+    world = put(shifted, DEPLOYMENT, deployment("v1", paused=True, generation=3))
+    half = replace(world, stable=replace(world.stable, endpoints=world.stable.endpoints[:2]))
+    assert passed(half).exposure == exposed(38)
+    assert passed(world).exposure == CLOSED
+
+
+def test_a_roll_by_hand_to_another_revision_takes_the_canary_down() -> None:
+    done = passed(rolling(kept=KEPT, exposure=exposed(10), stable=deployment("v3", generation=4)))
+    assert done.exposure == CLOSED
+    assert done.status.outcome is not None
+    assert done.status.outcome.why == "the Deployment rolls to another revision"
+    assert done.status.rejected is None
+
+
+# A canary or a record that is lost.
+
+
+def test_a_lost_record_begins_the_release_again_from_its_first_gate() -> None:
+    lost = annotated(canary()[0], {names.RELEASE: "{"})
+    done = passed(put(running(TEN), DEPLOYMENT, lost))
+    assert done.exposure == CLOSED
+    assert done.record == record(since=stamp(NOW), stale_pin="10")
+
+
+@pytest.mark.parametrize("pending_too", [True, False])
+def test_left_overs_without_a_canary_are_closed(pending_too: bool) -> None:
+    world = without(running(TEN), DEPLOYMENT, CANARY)
+    if not pending_too:
+        world = put(world, DEPLOYMENT, deployment())
+    assert passed(world).exposure == CLOSED
+
+
+def test_left_overs_are_cleaned_up_where_nothing_is_pending() -> None:
+    world = put(without(running(exposure=CLOSED), DEPLOYMENT, CANARY), DEPLOYMENT, deployment())
+    first = passed(world)
+    assert first.does == [f"delete Ingress {CANARY}"]
+    second = passed(first.after)
+    assert second.does == [f"delete PodDisruptionBudget {CANARY}", f"delete Service {CANARY}"]
+
+
+# Rule 5: any part of an abort may be all that was done.
+
+
+def test_an_abort_of_which_only_the_closing_was_written_is_asked_again() -> None:
+    asked = running({**TEN, names.ACTION: "abort"}, kept=KEPT)
+    done = passed(asked)
+    (closing,) = done.on(INGRESS, CANARY)
+    again = passed(apply(asked, closing))
+    assert again.exposure == CLOSED
+    assert again.status.rejected is not None

@@ -1,0 +1,234 @@
+"""Moving exposure: up behind gates, down without any, and the routes kept as they have to be."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from controller.api import names
+from controller.api.objects import DEPLOYMENT, INGRESS, stamp
+from controller.plan.observed import Observed
+from controller.plan.routes import words
+from controller.plan.traffic.exposure import CLOSED, Exposure
+from controller.plan.traffic.nginx import changed_text
+from controller.plan.writes import Create, Merge, Write
+from tests.controller.plan.applied import CANARY, annotated, changed, object_in, put, without
+from tests.controller.plan.plans import passed
+from tests.controller.plan.worlds import (
+    LONG,
+    NAME,
+    NOW,
+    PREFIX,
+    canary,
+    exposed,
+    ingress,
+    record,
+    route,
+    running,
+    seen_for,
+    uid,
+)
+
+ALICE, BOTH = frozenset({"alice"}), frozenset({"alice", "bob"})
+DOORS = {names.HEADER: "X-Account", names.HEADER_VALUES: "alice, bob"}
+BOB, MIA_BOB = frozenset({"bob"}), frozenset({"bob", "mia"})
+
+
+def standing(annotations: dict[str, str], exposure: Exposure, **more: Any) -> Observed:
+    return running(annotations, exposure=exposure, kept=record(step=exposure.weight), **more)
+
+
+def only(writes: list[Write]) -> Merge:
+    (write,) = writes
+    assert isinstance(write, Merge)
+    return write
+
+
+def test_a_raise_is_conditional_on_the_version_and_read_afresh() -> None:
+    write = only(passed(standing({names.WEIGHT: "20"}, exposed(5))).on(INGRESS, CANARY))
+    assert write.patch["metadata"] == {
+        "resourceVersion": "100",
+        "annotations": {
+            f"{PREFIX}/canary-weight": "20",
+            names.CHANGED: changed_text(exposed(20), NOW),
+        },
+    }
+    assert {(str(ref.kind), ref.name) for ref in write.confirm} == {
+        ("Deployment", CANARY),
+        ("EndpointSlice", CANARY),
+    }
+
+
+def test_a_lowering_is_conditional_on_the_uid_only_and_touches_only_our_keys() -> None:
+    write = only(passed(standing({names.WEIGHT: "5"}, exposed(20))).on(INGRESS, CANARY))
+    assert write.patch["metadata"] == {
+        "uid": uid("Ingress", CANARY),
+        "annotations": {
+            f"{PREFIX}/canary-weight": "5",
+            names.CHANGED: changed_text(exposed(5), NOW),
+        },
+    }
+    assert write.confirm == frozenset()
+
+
+def held(world: Observed) -> Observed:
+    """A refusal stands in the way of every raise."""
+    return put(world, INGRESS, ingress(ssl_passthrough="true"))
+
+
+@pytest.mark.parametrize(
+    ("annotations", "before", "after"),
+    [
+        ({names.WEIGHT: "20"}, exposed(5), exposed(5)),
+        ({names.WEIGHT: "5"}, exposed(20), exposed(5)),
+        ({names.WEIGHT: "0"}, exposed(20), CLOSED),
+        ({**DOORS, names.WEIGHT: "5"}, exposed(5), exposed(5)),
+        # of a replaced list old and new at once, the rest when the gates open
+        ({**DOORS, names.WEIGHT: "9"}, exposed(5, MIA_BOB), exposed(5, BOB)),
+        ({**DOORS, names.WEIGHT: "1"}, exposed(5, ALICE), exposed(1, ALICE)),
+        ({names.WEIGHT: "5"}, exposed(5, BOTH), exposed(5)),
+    ],
+)  # fmt: skip
+def test_while_the_gates_hold_nothing_is_raised_and_everything_is_lowered(
+    annotations: dict[str, str], before: Exposure, after: Exposure
+) -> None:
+    done = passed(held(standing(annotations, before)))
+    assert done.exposure == after
+    assert done.status.reason == "PassthroughOnMain"
+
+
+def test_every_route_goes_to_the_same_exposure() -> None:
+    several = (ingress(), ingress("web"), route(exposed(5)), route(exposed(9), main="web"))
+    world = standing({names.WEIGHT: "9"}, exposed(5), ingresses=several)
+    done = passed(world)
+    assert done.does == [f"merge Ingress {CANARY}"]
+    lower = passed(standing({names.WEIGHT: "7"}, exposed(5), ingresses=several))
+    assert lower.does == [f"merge Ingress {CANARY}", f"merge Ingress {NAME}-web-canary"]
+
+
+@pytest.mark.parametrize(
+    ("exposure", "said"),
+    [
+        (CLOSED, "weight 0"),
+        (exposed(5, BOTH), "weight 5, 2 accounts"),
+        (exposed(0, endings="00-04"), "weight 0, suffixes for 5.00% of users"),
+        (exposed(1, cookie="beta"), "weight 1, the visitors' cookie"),
+    ],
+)
+def test_an_exposure_is_told_by_numbers_never_by_names(exposure: Exposure, said: str) -> None:
+    assert words(exposure) == said
+
+
+@pytest.mark.parametrize(
+    ("annotations", "before", "reason"),
+    [
+        ({names.WEIGHT: "20"}, exposed(5), "WeightRaised"),
+        ({names.WEIGHT: "5"}, exposed(20), "WeightLowered"),
+        ({**DOORS, names.WEIGHT: "5"}, exposed(5, ALICE), "RulesChanged"),
+    ],
+)
+def test_a_change_is_told_once_it_was_written(
+    annotations: dict[str, str], before: Exposure, reason: str
+) -> None:
+    write = only(passed(standing(annotations, before)).on(INGRESS, CANARY))
+    assert [event.reason for event in write.events] == [reason]
+
+
+def test_drift_is_repaired_without_a_word() -> None:
+    drifted = annotated(route(exposed(5)), {f"{PREFIX}/canary-weight-total": "50"})
+    world = put(standing({names.WEIGHT: "5"}, exposed(5)), INGRESS, drifted)
+    write = only(passed(world).on(INGRESS, CANARY))
+    assert write.events == ()
+
+
+# The routes themselves.
+
+
+def test_a_new_main_gets_its_route_closed() -> None:
+    world = put(standing({names.WEIGHT: "5"}, exposed(5)), INGRESS, ingress("web"))
+    done = passed(world)
+    (write,) = done.on(INGRESS, f"{NAME}-web-canary")
+    assert isinstance(write, Create)
+    assert write.obj["metadata"]["annotations"][f"{PREFIX}/canary-weight"] == "0"
+    assert done.exposure == exposed(5)
+
+
+def test_a_route_follows_its_main_and_its_time_begins_anew() -> None:
+    moved = ingress(host="moved.example")
+    done = passed(put(standing({names.WEIGHT: "5"}, exposed(5)), INGRESS, moved))
+    write = only(done.on(INGRESS, CANARY))
+    (rule,) = write.patch["spec"]["rules"]
+    assert rule["host"] == "moved.example"
+    assert write.patch["metadata"]["annotations"] == {names.CHANGED: changed_text(exposed(5), NOW)}
+    assert write.patch["metadata"]["resourceVersion"] == "100"
+
+
+def test_tls_and_a_default_backend_are_no_part_of_a_route() -> None:
+    drifted = changed(route(exposed(5)), spec={"tls": [{"hosts": ["a"]}]})
+    done = passed(put(standing({names.WEIGHT: "5"}, exposed(5)), INGRESS, drifted))
+    found = object_in(done.after, INGRESS, CANARY)
+    assert found is not None
+    assert "tls" not in found["spec"]
+
+
+def two_mains(exposure: Exposure, ago: float) -> Observed:
+    """Of two mains one is gone; its route was changed a while ago."""
+    orphan = route(exposure, main="web", at=NOW - timedelta(seconds=ago))
+    world = put(standing({names.WEIGHT: "5"}, exposed(5)), INGRESS, orphan)
+    return replace(world, seen={**world.seen, **seen_for(ago, orphan)})
+
+
+ORPHAN = f"{NAME}-web-canary"
+
+
+def test_a_route_without_its_main_is_closed_first() -> None:
+    assert passed(two_mains(exposed(5), LONG)).does == [f"merge Ingress {ORPHAN}"]
+
+
+def test_and_deleted_once_it_has_drained() -> None:
+    early = passed(two_mains(CLOSED, 30))
+    assert (early.does, early.plan.wake_seconds) == ([], 11.0)
+    assert passed(two_mains(CLOSED, 41)).does == [f"delete Ingress {ORPHAN}"]
+
+
+def test_the_only_main_that_is_gone_may_come_back_to_its_route() -> None:
+    gone = without(standing({names.WEIGHT: "5"}, exposed(5)), INGRESS, NAME)
+    closed = passed(gone)
+    assert closed.exposure == CLOSED
+    assert closed.reason == "IngressWithoutService"
+    assert passed(closed.after).does == []
+
+
+@pytest.mark.parametrize(("ahead", "written"), [(5, False), (6, True), (7200, True)])
+def test_a_time_that_is_still_to_come_is_corrected(ahead: int, written: bool) -> None:
+    path = route(exposed(5), at=NOW + timedelta(seconds=ahead))
+    done = passed(put(standing({names.WEIGHT: "5"}, exposed(5)), INGRESS, path))
+    assert (done.does == [f"merge Ingress {CANARY}"]) is written
+    if written:
+        found = object_in(done.after, INGRESS, CANARY)
+        assert found is not None
+        assert found["metadata"]["annotations"][names.CHANGED] == changed_text(exposed(5), NOW)
+
+
+# Closing, where sessions stick.
+
+
+def sticky(kept: Any) -> Observed:
+    keys = {names.WEIGHT: "5", names.ACCEPT: "affinity", names.ACTION: "abort"}
+    world = running(keys, exposure=exposed(5), kept=kept)
+    return put(world, INGRESS, ingress(affinity="cookie"))
+
+
+def test_where_sessions_stick_the_time_is_kept_and_then_the_ingress_deleted() -> None:
+    first = passed(sticky(record(step=5)))
+    assert first.record is not None
+    assert first.record.changed == stamp(NOW)
+    assert first.exposure == exposed(5)
+    second = passed(sticky(record(step=5, changed=stamp(NOW))))
+    assert f"delete Ingress {CANARY}" in second.does
+
+
+def test_where_sessions_stick_a_lost_record_does_not_keep_the_ingress() -> None:
+    world = put(sticky(record(step=5)), DEPLOYMENT, annotated(canary()[0], {names.RELEASE: "{"}))
+    assert f"delete Ingress {CANARY}" in passed(world).does
