@@ -20,8 +20,8 @@ NAME = "myapp"
 """Of the Deployment, the Service and the Ingress."""
 OURS = f"{names.MANAGED_BY}={names.FIELD_MANAGER}"
 """Selects what the controller made."""
-KINDS = "deployments,services,ingresses,poddisruptionbudgets"
-QUIET_POLL = 0.1
+KINDS = ("deployments", "services", "ingresses", "poddisruptionbudgets")
+QUIET_POLL = 0.2
 """Seconds between two questions that cost a request."""
 
 
@@ -47,7 +47,7 @@ class App:
         """Answer the API server for this namespace."""
         return self.cluster.api_in(self.namespace)
 
-    # What the owner types.
+    # What the owner types, or has a tool write.
 
     async def kubectl(self, line: str, *, stdin: str = "") -> str:
         """Run a kubectl command, as typed but for the namespace; answers what it printed."""
@@ -63,21 +63,22 @@ class App:
 
     async def annotate(self, **values: str | None) -> None:
         """Write annotations of the Service by their short names; None removes one."""
-        words = [
-            f"{_key(name)}-" if value is None else f"{_key(name)}={value}"
-            for name, value in values.items()
-        ]
-        await self.kubectl(shlex.join(["annotate", "service", NAME, "--overwrite", *words]))
+        written = {_key(name): value for name, value in values.items()}
+        await self.api.patch("services", NAME, {"metadata": {"annotations": written}})
+
+    async def label(self, value: str | None = names.ENABLED) -> None:
+        """Enrol the Service, or take it out by None."""
+        await self.api.patch("services", NAME, {"metadata": {"labels": {names.CANARY: value}}})
 
     async def act(self, action: str) -> None:
         """Ask for a one-shot action."""
         await self.annotate(action=action)
 
     async def set_image(self, version: str) -> None:
-        """Ship a version, as everybody does."""
-        await self.kubectl(
-            f"set image deployment {NAME} {NAME}-container=janakiramm/myapp:{version}"
-        )
+        """Ship a version: what `kubectl set image` writes."""
+        pods = (await self.get("deployments"))["spec"]["template"]["spec"]
+        pods["containers"][0]["image"] = f"janakiramm/myapp:{version}"
+        await self.api.patch("deployments", NAME, {"spec": {"template": {"spec": pods}}})
 
     async def resume(self) -> None:
         """Run `kubectl rollout resume`."""
@@ -114,7 +115,7 @@ class App:
             await self.deploy()
         if annotations:
             await self.annotate(**annotations)
-        await self.kubectl(f"label service {NAME} {names.CANARY}={names.ENABLED}")
+        await self.label()
         await self.is_ready()
 
     async def canary(self, version: str = "v2", **annotations: str) -> Told:
@@ -197,9 +198,13 @@ class App:
         return told
 
     async def ours(self) -> list[str]:
-        """Answer what the controller made and has not removed."""
-        found = await self.kubectl(f"get {KINDS} -l {OURS} -o name")
-        return sorted(found.split())
+        """Answer what the controller made and has not removed, as `KIND NAME`."""
+        found = [
+            f"{plural} {obj['metadata']['name']}"
+            for plural in KINDS
+            for obj in await self.api.list(plural, labels=OURS)
+        ]
+        return sorted(found)
 
     async def is_left_alone(self) -> None:
         """Wait until nothing of the controller is on the owner's objects, and none of its own."""
@@ -241,7 +246,7 @@ class App:
             return (await self.cluster.request(self.host, *headers)).version == version
 
         await wait_until(
-            is_answered, within=PATIENCE, every=0.05, what=f"{self.host} {headers}: {version}"
+            is_answered, within=PATIENCE, every=0.1, what=f"{self.host} {headers}: {version}"
         )
 
     async def spreads(self, weight: int, count: int, *headers: tuple[str, str]) -> None:
@@ -306,6 +311,11 @@ class App:
         """Answer the names of the pods of one side: `stable` or `canary`."""
         label = f"app={NAME}" if side == "stable" else f"{names.TRACK}={names.TRACK_CANARY}"
         return sorted(pod["metadata"]["name"] for pod in await self.api.list("pods", labels=label))
+
+    async def are_ready(self, pods: Sequence[str], *, ready: bool) -> None:
+        """Let the readiness probes of pods succeed or fail."""
+        for pod in pods:
+            await self.cluster.set_pod(self.namespace, pod, ready=ready)
 
     async def is_paused(self) -> bool:
         """Say whether the Deployment is paused."""

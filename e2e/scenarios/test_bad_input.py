@@ -128,7 +128,7 @@ async def test_what_is_not_supported_yet_says_so(
 ) -> None:
     await app.deploy()
     await app.annotate(**annotations)
-    await app.kubectl("label service myapp serinus.dev/canary=enabled")
+    await app.label()
     told = await app.is_refused(reason)
     assert says in told.says("Ready")
     await app.annotate(**dict.fromkeys(annotations))
@@ -138,8 +138,8 @@ async def test_what_is_not_supported_yet_says_so(
 @scenario
 async def test_a_label_that_is_not_enabled_is_a_condition(app: App) -> None:
     await app.deploy()
-    await app.kubectl("label service myapp serinus.dev/canary=yes")
+    await app.label("yes")
     told = await app.is_refused("LabelUnknown")
     assert "allowed: enabled" in told.says("Ready")
-    await app.kubectl("label service myapp serinus.dev/canary=enabled --overwrite")
+    await app.label()
     await app.is_ready()

@@ -4,22 +4,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from e2e.scenarios.application import ACCOUNT, NAME, App
-from e2e.scenarios.cluster import Cluster, running
+from e2e.scenarios.cluster import Cluster
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def cluster(programs: None) -> AsyncIterator[Cluster]:  # noqa: ARG001 - asked for first
-    """Run a cluster of this module's own: its controller is killed."""
-    async with running("admission") as cluster:
-        yield cluster
 
 
 async def idle(app: App) -> None:
@@ -29,7 +20,7 @@ async def idle(app: App) -> None:
 async def refused(app: App) -> None:
     await app.deploy()
     await app.kubectl(f"delete ingress {NAME}")
-    await app.kubectl(f"label service {NAME} serinus.dev/canary=enabled")
+    await app.label()
     await app.is_refused("IngressWithoutService")
 
 

@@ -224,17 +224,6 @@ async def test_an_undo_in_the_roll_rolls_back_at_once(app: App) -> None:
     assert await app.count(20) == {"v1": 20}
 
 
-@scenario
-async def test_an_abort_after_the_roll_is_answered_too_late(app: App) -> None:
-    await app.canary()
-    await app.resume()
-    await app.until("walking back", lambda told: "back on stable" in told.message)
-    await app.act("abort")
-    await app.until("an answer", lambda told: "too late" in told.last_action)
-    await app.ends("promoted")
-    assert await app.runs() == {"v2": 2}
-
-
 # Aborted.
 
 
@@ -347,7 +336,7 @@ async def rejected(app: App) -> None:
 @scenario
 async def test_un_enrolling_leaves_only_what_the_owner_wrote(app: App, stage_reached) -> None:  # type: ignore[no-untyped-def] # one of the functions above
     await stage_reached(app)
-    await app.kubectl("label service myapp serinus.dev/canary-")
+    await app.label(None)
     await app.is_left_alone()
     version = "v2" if stage_reached is in_roll else "v1"
     assert set(await app.runs()) == {version}

@@ -123,25 +123,27 @@ class Watcher:
         within: float,
         what: str,
     ) -> Told:
-        """Wait until what a Service says now fits.
+        """Wait until something fits that a Service says now or from now on, however briefly.
 
         Raises:
-            TimeoutError: It did not in time; the message has what it said last.
+            TimeoutError: Nothing did in time.
         """
         key = (namespace, name)
         end = time.monotonic() + within
+        looked_at = max(0, len(self.history(*key)) - 1)
         while True:
             news = self._news.setdefault(key, asyncio.Event())
             news.clear()
-            latest = self.history(*key)[-1:]
-            if latest and holds(latest[0]):
-                return latest[0]
+            fresh = self.history(*key)[looked_at:]
+            looked_at += len(fresh)
+            fitting = next((told for told in fresh if holds(told)), None)
+            if fitting is not None:
+                return fitting
             try:
                 async with asyncio.timeout(end - time.monotonic()):
                     await news.wait()
             except TimeoutError:
-                said = latest[0] if latest else "nothing"
-                raise TimeoutError(f"{what}: not within {within:g} s; it says {said}") from None
+                raise TimeoutError(f"{what}: not within {within:g} s") from None
 
     async def _list(self) -> str:
         answer = (await self.client.get(_PATH)).raise_for_status().json()
