@@ -208,9 +208,7 @@ def test_a_name_that_fits_stays(length: int) -> None:
     assert objects.shortened("a" * length) == "a" * length
 
 
-@pytest.mark.parametrize(
-    "name", ["a" * 64, "a" * 53 + "-" * 5 + "b" * 20, "a" * 53 + "." + "b" * 99]
-)
+@pytest.mark.parametrize("rest", ["a" * 11, "-" * 5 + "b" * 20, "." + "b" * 99])
 def test_a_long_name_is_cut_and_closed_with_a_hash_of_the_whole(rest: str) -> None:
     name = "a" * 53 + rest
     short = objects.shortened(name)
