@@ -135,6 +135,7 @@ async def applied_again_changes_nothing(app: App, how: str) -> None:
     assert after["spec"] == before["spec"]
     assert app.told.stage == "Canary"
     assert (await app.get("services"))["metadata"]["labels"]["serinus.dev/canary"] == "enabled"
+    await app.answers("v2", (ACCOUNT, "alice"))
     assert await app.who_gets("v2", ["alice", "bob"]) == ["alice"]
     await app.resume()
     await app.ends("promoted")
@@ -289,7 +290,6 @@ async def test_a_service_that_is_created_again_in_mid_canary_costs_nothing(app: 
     )
     await app.reaches("Canary")
     await app.answers("v2", (ACCOUNT, "alice"))
-    assert await app.who_gets("v2", ["alice", "bob"]) in (["alice"], ["alice", "bob"])
     await app.resume()
     await app.ends("promoted")
 

@@ -32,6 +32,7 @@ async def test_a_release_is_promoted_by_action_without_a_lost_request_and_held_a
     load = await app.cluster.load(app.host, rate=30)
     sending = asyncio.create_task(load.run())
     told = await app.ship("v2")
+    await app.answers("v2", (ACCOUNT, "alice"))
     assert await app.who_gets("v2", ["alice", "bob"]) == ["alice"]
     await app.act(f"promote:{told.revision}")
     await app.ends("promoted")
@@ -59,8 +60,12 @@ async def test_resume_rolls_at_once_and_loses_nothing_where_pods_stop_gently(app
     load.stop()
     report = await sending
     assert not report.failures, report.summary()
-    assert await app.runs() == {"v2": 3}
     await app.comes_true("held again", app.is_paused)
+    await app.comes_true("only v2 is left", lambda: runs_only_v2(app))
+
+
+async def runs_only_v2(app: App) -> bool:
+    return await app.runs() == {"v2": 3}
 
 
 def gentle(app: App, version: str) -> list[Manifest]:

@@ -23,6 +23,7 @@ async def test_a_release_is_held_tried_promoted_and_forgotten_without_a_lost_req
     await app.kubectl("set image deployment myapp myapp-container=janakiramm/myapp:v2")
     await app.reaches("Canary")
     assert await app.runs() == {"v1": 3}
+    await app.answers("v2", (ACCOUNT, "alice"))
     assert await app.who_gets("v2", ["alice", "bob", "carol"]) == ["alice", "bob"]
     await app.kubectl(
         'patch service myapp -p \'{"metadata":{"annotations":{"serinus.dev/weight":"2"}}}\''
