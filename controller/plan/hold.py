@@ -58,6 +58,8 @@ def readiness(release: Release, draft: Draft, *, is_quiet: bool) -> Readiness:
         return _take(release, draft, stable)
     if release.observed.hold is None:
         return _unproven(release)
+    if is_quiet and is_paused(stable) and not release.is_serving_known:
+        return _unknown(stable)
     if release.observed.hold == "pause":
         return _keep_paused(release, draft, stable, is_quiet=is_quiet)
     return _keep_admission(release, draft, stable, is_quiet=is_quiet)
@@ -82,6 +84,16 @@ def _held(release: Release, stable: Object) -> Readiness:
         is_ready=True,
         reason="Held",
         message=f"Deployment {name_of(stable)} is held ({how}); a new template starts a canary",
+    )
+
+
+def _unknown(stable: Object) -> Readiness:
+    """Nothing says that the template behind the pause is the one that served: it must not roll."""
+    name = name_of(stable)
+    return _not(
+        "StableLost",
+        f"the ReplicaSets of Deployment {name} are gone, and which of its templates served is not "
+        f"recorded: kubectl rollout resume deployment {name} rolls what stands there",
     )
 
 
@@ -181,8 +193,12 @@ def _keep_paused(release: Release, draft: Draft, stable: Object, *, is_quiet: bo
 
 
 def remember_stable(release: Release, draft: Draft) -> None:
-    """Remember which revision serves, with the generation at which it is seen."""
-    if release.stable is not None and release.is_held and release.is_complete:
+    """Remember which revision serves, with the generation at which it is seen.
+
+    The first time is in the pass that takes the hold: whatever comes next is a release of it.
+    """
+    is_held = release.is_held or draft.labels.get(names.HELD) is not None
+    if release.stable is not None and is_held and release.is_complete:
         draft.stable = known(release, release.serving)
 
 

@@ -68,7 +68,7 @@ def _let_go(release: Release, draft: Draft) -> None:
         return  # an unproven hold: whose pause it is will be known in a moment
     name = name_of(stable)
     events = []
-    if release.is_pending:
+    if release.is_pending or (is_paused(stable) and not release.is_serving_known):
         text = (
             f"Deployment {name} stays paused with a template pending: kubectl rollout resume "
             f"deployment {name} rolls it to everyone, or put the old template back and resume"

@@ -162,6 +162,12 @@ class Release:
         newest = max(self.stable_sets, key=lambda entry: entry.number, default=None)
         return recorded or (newest.revision if newest is not None else self.template_revision)
 
+    @cached_property
+    def is_serving_known(self) -> bool:
+        """Tell whether `serving` is more than a guess: recorded, or seen on a ReplicaSet."""
+        seen = {entry.revision for entry in self.stable_sets}
+        return self.serving in seen | {self._recorded_stable()}
+
     def _recorded_stable(self) -> str:
         if self.record is not None:
             return self.record.stable
