@@ -11,6 +11,7 @@ from controller.api import names
 from controller.api.objects import (
     annotations_of,
     backend_service,
+    controller_of,
     ingress_paths,
     is_ours,
     is_paused,
@@ -84,6 +85,7 @@ class Memory:
         let_go: for each Deployment, when we un-paused it and nothing else happened to it since.
         ready: ready endpoints of each Service.
         uids: of each Service, also when it is gone.
+        served: for the uid of a Deployment, the revision whose pods were last alone and all ready.
     """
 
     templates: set[str] = field(default_factory=set)
@@ -91,6 +93,7 @@ class Memory:
     let_go: dict[str, float] = field(default_factory=dict)
     ready: dict[str, int] = field(default_factory=dict)
     uids: dict[str, str] = field(default_factory=dict)
+    served: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +221,8 @@ class Judge:
 
     def changed(self, kind: str, new: Any, old: Any, *, by_us: bool) -> None:
         """Judge one change, to be called while it is made."""
+        if kind == "replicasets" and new is not None:
+            _note_served(self._look, new)
         if kind in {"pods", "events", "replicasets", "namespaces"}:
             return
         change = Change(kind=kind, new=new, old=old, by_us=by_us, at=self._elapsed())
@@ -263,6 +268,20 @@ def _note_roll(look: Look, change: Change) -> None:
         and spec_of(change.old) != spec_of(change.new or {})
     ):
         look.memory.let_go.pop(name, None)
+
+
+def _note_served(look: Look, replica_set: Any) -> None:
+    owner = controller_of(replica_set) or {}
+    siblings = [
+        entry
+        for entry in look.all("replicasets", namespace_of(replica_set))
+        if (controller_of(entry) or {}).get("uid") == owner.get("uid")
+        and status_of(entry).get("replicas")
+    ]
+    counts = status_of(replica_set)
+    whole = counts.get("readyReplicas") == replicas_of(replica_set) == counts.get("replicas")
+    if [uid_of(entry) for entry in siblings] == [uid_of(replica_set)] and whole:
+        look.memory.served[str(owner.get("uid"))] = revision_of(template_of(replica_set))
 
 
 # S: the state.
@@ -431,23 +450,16 @@ def _t3(look: Look, change: Change) -> str | None:
     revision = revision_of(template_of(change.new))
     service = labels_of(change.old).get(names.HELD, "")
     record = look.record(place, service)
-    allowed = {record.approval, record.stable} if record is not None else _present(look, change.new)
+    allowed = {record.approval, record.stable} if record is not None else _served(look, change.new)
     if revision in allowed:
         return None
     return f"revision {revision} was let go; allowed: {sorted(allowed)}"
 
 
-def _present(look: Look, deployment: Any) -> set[str]:
-    """Return the revisions of which a Deployment has a ReplicaSet with pods; all if none has."""
-    owned = [
-        entry
-        for entry in look.all("replicasets", namespace_of(deployment))
-        if any(o["uid"] == uid_of(deployment) for o in entry["metadata"].get("ownerReferences", ()))
-    ]
-    having = [entry for entry in owned if status_of(entry).get("replicas")]
-    if not having:
-        return {revision_of(template_of(deployment))}
-    return {revision_of(template_of(entry)) for entry in having}
+def _served(look: Look, deployment: Any) -> set[str]:
+    """Return what may roll where no release runs: the revision that served alone before."""
+    known = look.memory.served.get(uid_of(deployment))
+    return {known} if known is not None else {revision_of(template_of(deployment))}
 
 
 def _t4(look: Look, change: Change) -> str | None:

@@ -26,6 +26,9 @@ from tests.world.client import InProcessClient
 WATCH_SECONDS = 0.02
 """From a change to its event."""
 
+MOST_PASSES = 300
+"""Within a minute; more is a loop that waits for nothing."""
+
 HoldMode = Literal["auto", "admission", "pause"]
 
 
@@ -93,8 +96,14 @@ class Process:
                 made = await self._reconciler.reconcile(key)
             finally:
                 self._queue.done(key)
-            self.passes.append((self._loop.time(), made))
-            self.bugs += [error for error in made.errors if _is_bug(error)]
+            self._note(made)
+
+    def _note(self, made: Pass) -> None:
+        now = self._loop.time()
+        self.passes.append((now, made))
+        self.bugs += [error for error in made.errors if _is_bug(error)]
+        if len(self.passes) > MOST_PASSES and self.passes[-MOST_PASSES][0] > now - 60:
+            self.bugs.append(RuntimeError(f"{MOST_PASSES} passes in a minute: {made.plan}"))
 
     def _followed(self, kind: Kind) -> Watch:
         """List a kind, and hand on its changes from then on."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.api import names
+from controller.plan.observed import Hold
 from controller.plan.traffic.exposure import Exposure
 from tests.world.columns import WEIGHT, Column, reached
 from tests.world.deeds import (
@@ -82,12 +83,14 @@ class Row:
         does: the event.
         cells: in the order of `Column`.
         history: `rollout undo` has something to go back to.
+        hold: how the Deployment is held.
     """
 
     name: str
     does: Deed
     cells: tuple[Cell, Cell, Cell, Cell, Cell, Cell, Cell]
     history: bool = False
+    hold: Hold = "admission"
 
 
 def see(world: World, so: object) -> None:
@@ -167,6 +170,12 @@ def no_stage(world: World) -> None:
 
 def steps_go_on(world: World) -> None:
     world.run_until(lambda: world.weight() == 60, within=700)
+
+
+def walks_back_in_parts(world: World) -> None:
+    """One pod may carry 41 %; then it is given more every 5 minutes though it does not grow."""
+    for weight in (59, 34, 9, 0):
+        world.run_until(lambda weight=weight: world.weight() == weight, within=400)  # type: ignore[misc]  # bound now
 
 
 def says_the_cap(world: World) -> None:
@@ -896,8 +905,16 @@ FAILURES: tuple[Row, ...] = (
             cell("as ever", idle(replicas=1)),
             cell("goes on to Canary", canary(stable=1)),
             cell("kept: R does not fall", canary(weight=WEIGHT, stable=1)),
-            cell("goes on; walks back in parts: promoted", promoted(replicas=1)),
-            cell("goes on; walks back in parts: promoted", promoted(replicas=1)),
+            cell(
+                "goes on; walks back in parts, 25 every 5 minutes: promoted",
+                walks_back_in_parts,
+                promoted(replicas=1),
+            ),
+            cell(
+                "goes on; walks back in parts, 25 every 5 minutes: promoted",
+                walks_back_in_parts,
+                promoted(replicas=1),
+            ),
             cell("ends in Aborted", aborted(replicas=1)),
             cell("as ever", aborted(replicas=1)),
         ),
@@ -905,10 +922,164 @@ FAILURES: tuple[Row, ...] = (
     Row(name="the controller restarts", does=World.restart_controller, cells=GOES_ON),
 )
 
+ROLLS = cell("rolls natively at once; then walks back: promoted", World.rollout_resume, promoted())
+PAUSED_ALREADY = refuses(World.rollout_pause)
+NO_UNDO, NO_RESTART = refuses(World.rollout_undo), refuses(World.rollout_restart)
+
+VERBS_PAUSED: tuple[Row, ...] = (
+    Row(name="`set image`", does=lambda world: world.set_image("v3"), hold="pause", cells=NEWER),
+    Row(
+        name="`rollout resume`",
+        does=by_hand,
+        hold="pause",
+        cells=(
+            cell("paused again at once", World.rollout_resume, idle()),
+            ROLLS,
+            ROLLS,
+            ROLLS,
+            cell("kubectl: not paused", refuses(World.rollout_resume), promoted()),
+            cell(
+                "rolls natively; the canary goes",
+                World.rollout_resume,
+                idle("v2", result="aborted"),
+            ),
+            cell("rolls natively: Idle", World.rollout_resume, idle("v2", result="aborted")),
+        ),
+    ),
+    Row(
+        name="`rollout pause`",
+        does=by_hand,
+        hold="pause",
+        cells=(
+            cell("kubectl: already paused", PAUSED_ALREADY, idle()),
+            cell("kubectl: already paused", PAUSED_ALREADY, canary()),
+            cell("kubectl: already paused", PAUSED_ALREADY, canary(weight=WEIGHT)),
+            cell("kubectl: already paused", PAUSED_ALREADY, promoted()),
+            cell(
+                "stops the roll until resumed",
+                World.rollout_pause,
+                waits("RollPaused"),
+                World.settle,
+                at_100,
+                World.rollout_resume,
+                promoted(),
+            ),
+            cell("kubectl: already paused", PAUSED_ALREADY, aborted()),
+            cell("kubectl: already paused", PAUSED_ALREADY, aborted()),
+        ),
+    ),
+    Row(
+        name="`rollout undo`",
+        does=by_hand,
+        hold="pause",
+        history=True,
+        cells=(
+            cell("kubectl refuses", NO_UNDO, idle()),
+            cell("kubectl refuses", NO_UNDO, canary()),
+            cell("kubectl refuses", NO_UNDO, canary(weight=WEIGHT)),
+            cell("kubectl refuses", NO_UNDO, promoted()),
+            cell(
+                "at once: rolls back, walks back: Idle, aborted",
+                World.rollout_undo,
+                idle(result="aborted"),
+            ),
+            cell("kubectl refuses", NO_UNDO, aborted()),
+            cell("kubectl refuses", NO_UNDO, aborted()),
+        ),
+    ),
+    Row(
+        name="`rollout restart`",
+        does=by_hand,
+        hold="pause",
+        cells=(
+            cell("kubectl refuses", NO_RESTART, idle()),
+            cell("kubectl refuses", NO_RESTART, canary()),
+            cell("kubectl refuses", NO_RESTART, canary(weight=WEIGHT)),
+            cell("kubectl refuses", NO_RESTART, promoted()),
+            cell("as ever: promoted", World.rollout_restart, promoted()),
+            cell("kubectl refuses", NO_RESTART, aborted()),
+            cell("kubectl refuses", NO_RESTART, aborted()),
+        ),
+    ),
+    Row(
+        name="`scale` up",
+        does=lambda world: world.scale(5),
+        hold="pause",
+        cells=(
+            cell("as ever", idle(replicas=5)),
+            cell("as ever; goes on to Canary", canary(stable=5)),
+            cell("as ever; the canary follows its share", canary(weight=WEIGHT, stable=5, pods=3)),
+            cell("as ever; the canary grows along: promoted", promoted(replicas=5)),
+            cell("as ever: promoted", promoted(replicas=5)),
+            cell("as ever; ends in Aborted", aborted(replicas=5)),
+            cell("as ever", aborted(replicas=5)),
+        ),
+    ),
+    Row(
+        name="the label removed",
+        does=World.unenrol,
+        hold="pause",
+        cells=(
+            cell("un-enrolled, not paused any more", left()),
+            cell("removed, un-enrolled, still paused", left("v2", paused=True)),
+            cell(
+                "closed at once, drained, un-enrolled, still paused",
+                closed_at_once,
+                left("v2", paused=True),
+            ),
+            cell(
+                "closed at once, drained, un-enrolled, still paused",
+                closed_at_once,
+                left("v2", paused=True),
+            ),
+            cell("the roll is finished, then un-enrolled", left("v2", stable="v2")),
+            cell("ends, un-enrolled, still paused", left("v2", paused=True)),
+            cell("un-enrolled, still paused", left("v2", paused=True)),
+        ),
+    ),
+    Row(
+        name="stable's ReplicaSet deleted",
+        does=delete_serving_set,
+        hold="pause",
+        cells=(
+            cell("un-paused until it is back, then paused again", idle()),
+            cell(
+                "`StableLost`: nobody is let in; promote rolls at once",
+                lost("Starting"),
+                closed,
+                act("promote:REV"),
+                promoted(),
+            ),
+            cell(
+                "`StableLost`; promote rolls at once",
+                lost("Canary"),
+                act("promote:REV"),
+                promoted(),
+            ),
+            cell("rolls at once: promoted", promoted()),
+            PROMOTED,
+            cell(
+                "ends in Aborted, `StableLost`; the old template and resume",
+                lost("Aborted"),
+                to_v1_and_resume,
+                idle(result="aborted"),
+            ),
+            cell(
+                "`StableLost`; the old template and resume",
+                lost("Aborted"),
+                to_v1_and_resume,
+                idle(result="aborted"),
+            ),
+        ),
+    ),
+    Row(name="the controller restarts", does=World.restart_controller, hold="pause", cells=GOES_ON),
+)
+
 GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
     ("A user's edit", EDITS),
     ("A deletion", DELETIONS),
     ("A verb of kubectl", VERBS),
+    ("With `pause` hold, where it differs", VERBS_PAUSED),
     ("An action", ACTIONS),
     ("A failure", FAILURES),
 )
@@ -918,12 +1089,16 @@ def _cells() -> Iterator[object]:
     for _, rows in GROUPS:
         for row in rows:
             for column, one in zip(Column, row.cells, strict=True):
-                yield pytest.param(row, column, one, id=f"{row.name} | {column}")
+                yield pytest.param(row, column, one, id=f"{row.name} | {column}{_suffix(row)}")
+
+
+def _suffix(row: Row) -> str:
+    return "" if row.hold == "admission" else f" | {row.hold}"
 
 
 @pytest.mark.parametrize(("row", "column", "expected"), list(_cells()))
 def test_event_in_stage(row: Row, column: Column, expected: Cell) -> None:
-    with reached(column, history=row.history) as world:
+    with reached(column, hold=row.hold, history=row.history) as world:
         row.does(world)
         expected.check(world)
 
@@ -933,7 +1108,7 @@ HEAD = """# What becomes of a release
 
 Every event in every stage.
 Each cell is a test in `tests/world/test_stages.py`, and this page is printed from it.
-Until something else is said the hold is `admission`, and v1 serves while v2 is released.
+Unless it says so the hold is `admission`; v1 serves while v2 is released.
 """
 
 
