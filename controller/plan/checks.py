@@ -158,8 +158,6 @@ def _settled(release: Release, target: Exposure) -> Hold | None:
 
 def _stable(release: Release, target: Exposure) -> Hold | None:
     """Stable must be able to carry what it keeps (S3)."""
-    if release.is_stable_lost:
-        return None
     needed = min(target.stable_needed(release.full), replicas_of(release.stable or {}))
     ready = release.stable_ready(release.serving)
     if ready >= max(1, needed):

@@ -453,32 +453,26 @@ def _drained(release: Release, draft: Draft) -> Story:
         )
     if not release.is_enrolled:
         return Story(reason="Promoted", message="", left_seconds=clean(release, draft))
-    record = release.record
-    if record is not None:
-        conclude(release, draft)
+    _conclude(release, draft)
     return _told(release, "Promoted", "the release is over: removing the canary")
 
 
-def conclude(release: Release, draft: Draft) -> None:
-    """Record how a roll ended: at another revision than the recorded one it is promoted."""
+def _conclude(release: Release, draft: Draft) -> None:
+    """Record that the release ended by promotion (P6). One that rolled back ends as an abort."""
     record = release.record
     if record is None:
         return
-    promoted = release.serving != record.stable
     by = record.approved_by or "rollout resume"
     draft.outcome = Outcome(
         revision=record.revision,
         since=record.since,
-        result="promoted" if promoted else "aborted",
-        why=f"promoted by {by}" if promoted else "the old template was put back",
+        result="promoted",
+        why=f"promoted by {by}",
         at=stamp(release.now),
     )
     draft.remove(names.WEIGHT, names.ACTION)
-    if promoted:
-        draft.rejected = None
-        draft.tell("Promoted", f"revision {release.serving} serves everybody")
-    else:
-        draft.tell("Aborted", f"revision {record.revision}: the old template was put back")
+    draft.rejected = None
+    draft.tell("Promoted", f"revision {release.serving} serves everybody")
 
 
 PLANNERS: Mapping[Roll, Callable[[Release, Draft], Story]] = {

@@ -131,13 +131,12 @@ def _deployment(observed: Observed, found: Found) -> Refusal | None:
 
 
 def _template_leaves(observed: Observed, found: Found) -> Refusal | None:
-    if found.stable is None or observed.service is None:
-        return None
-    if is_selected(selector_of(observed.service), template_labels(found.stable)):
+    stable = found.stable or {}
+    if is_selected(selector_of(observed.service or {}), template_labels(stable)):
         return None
     return Refusal(
         reason="TemplateLeavesService",
-        message=f"the pod template of Deployment {name_of(found.stable)} no longer has the labels "
+        message=f"the pod template of Deployment {name_of(stable)} no longer has the labels "
         f"that Service {observed.name} selects; put them back",
     )
 
@@ -154,18 +153,17 @@ def _owned(_: Observed, found: Found) -> Refusal | None:
 
 
 def _claimed(observed: Observed, found: Found) -> Refusal | None:
-    if found.stable is None or observed.service is None:
-        return None
-    holder = labels_of(found.stable).get(names.HELD)
+    stable = found.stable or {}
+    holder = labels_of(stable).get(names.HELD)
     rival = holder if holder not in {None, observed.name} else None
     if holder is None:
-        mine = _age(observed.service)
-        rival = next((name_of(o) for o in _rivals(observed, found.stable) if _age(o) < mine), None)
+        mine = _age(observed.service or {})
+        rival = next((name_of(o) for o in _rivals(observed, stable) if _age(o) < mine), None)
     if rival is None:
         return None
     return Refusal(
         reason="DeploymentClaimed",
-        message=f"Deployment {name_of(found.stable)} already belongs to the enrolled Service "
+        message=f"Deployment {name_of(stable)} already belongs to the enrolled Service "
         f"{rival}; a Deployment can be in one release only",
     )
 
@@ -185,9 +183,8 @@ def _age(service: Object) -> tuple[str, str]:
 
 
 def _foreign(observed: Observed, found: Found) -> Refusal | None:
-    if found.stable is None:
-        return None
-    ours = [entry for entry in (found.stable, found.canary) if entry is not None]
+    stable = found.stable or {}
+    ours = [entry for entry in (stable, found.canary) if entry is not None]
     strangers = [
         endpoint.pod or "an address without a pod"
         for endpoint in observed.stable.endpoints
@@ -198,7 +195,7 @@ def _foreign(observed: Observed, found: Found) -> Refusal | None:
     return Refusal(
         reason="ForeignEndpoints",
         message=f"behind Service {observed.name} are ready endpoints that Deployment "
-        f"{name_of(found.stable)} did not make: {', '.join(sorted(strangers)[:3])}",
+        f"{name_of(stable)} did not make: {', '.join(sorted(strangers)[:3])}",
     )
 
 
@@ -436,9 +433,7 @@ def _canary_service_shared(observed: Observed, found: Found) -> Refusal | None:
 
 
 def _names(observed: Observed, found: Found) -> Refusal | None:
-    if found.stable is None:
-        return None
-    deployment = canary_name(name_of(found.stable))
+    deployment = canary_name(name_of(found.stable or {}))
     wanted: list[tuple[str, str, Iterable[Object]]] = [
         ("Deployment", deployment, observed.deployments),
         ("PodDisruptionBudget", deployment, observed.budgets),
@@ -461,14 +456,13 @@ def _belongs(obj: Object, service: str) -> bool:
 
 
 def _labels(observed: Observed, found: Found) -> Refusal | None:
-    if found.stable is None:
-        return None
-    if canary_pod_labels(found.stable, observed.name, "0", observed.services) is not None:
+    stable = found.stable or {}
+    if canary_pod_labels(stable, observed.name, "0", observed.services) is not None:
         return None
     return Refusal(
         reason="CanaryPodsSelected",
         message="some Service of the namespace would select the canary pods whatever label of "
-        f"Deployment {name_of(found.stable)} is changed; add a label of its own to that selector",
+        f"Deployment {name_of(stable)} is changed; add a label of its own to that selector",
     )
 
 

@@ -7,7 +7,7 @@ from controller.plan.promote import plan_promotion
 from controller.plan.release import Release, Roll
 from controller.plan.routes import clean, close, restamp
 from controller.plan.stages import Stage
-from controller.plan.start import rules_of
+from controller.plan.start import first_need
 
 
 def plan_rollback(release: Release, draft: Draft) -> Story:
@@ -83,16 +83,8 @@ def _replace(release: Release, draft: Draft) -> Story:
         return _told(f"{why}: requests to the canary drain", left)
     if release.refusal is not None:
         return Story(reason=release.refusal.reason, message=release.refusal.message)
-    replace_template(release, draft, _first_need(release))
+    replace_template(release, draft, first_need(release))
     return _told(why)
-
-
-def _first_need(release: Release) -> int:
-    intent = release.intent
-    if intent is None:
-        return 1
-    first = rules_of(intent, intent.steps[0].weight if intent.steps else 0)
-    return release.pods_allowed or first.pods_needed(release.full)
 
 
 def plan_aborted(release: Release, _: Draft) -> Story:

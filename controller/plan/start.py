@@ -9,6 +9,7 @@ from controller.plan.checks import WAITING_FOR_PODS, Hold, hold_on, pods_hold
 from controller.plan.draft import Draft, Story
 from controller.plan.pods import create_canary, ensure_budget, ensure_service, size
 from controller.plan.ramp import Asked, asked_of
+from controller.plan.record import Record
 from controller.plan.release import Release
 from controller.plan.routes import close, ensure_routes, move, restamp, words
 from controller.plan.stages import Stage
@@ -66,12 +67,11 @@ def plan_start(release: Release, draft: Draft) -> Story:
     needed = _look_after(release, draft, target)
     waiting = pods_hold(release, needed)
     if waiting is not None:
-        overdue = _overdue(release, draft, waiting)
-        if overdue is not None:
-            end(release, draft, overdue)
-            close(release, draft)
-            return Story(reason=Stage.ROLLING_BACK, message=overdue)
-        return _story(waiting, asked, needed, deadline_left(release))
+        left = _deadline_left(release, draft.record)
+        # Pods that are ready are not late, however long the proxy takes to know them.
+        if left <= 0 and waiting.reason == WAITING_FOR_PODS:
+            return _overdue(release, draft)
+        return _story(waiting, asked, needed, left)
     ensure_routes(release, draft)
     hold = hold_on(release, target)
     move(release, draft, target, hold)
@@ -87,6 +87,14 @@ def plan_start(release: Release, draft: Draft) -> Story:
     )
 
 
+def _overdue(release: Release, draft: Draft) -> Story:
+    ready = release.canary_ready()
+    why = f"only {ready} canary pods became ready before the ready-deadline"
+    end(release, draft, why)
+    close(release, draft)
+    return Story(reason=Stage.ROLLING_BACK, message=why)
+
+
 def _begin(release: Release, draft: Draft) -> Story:
     """Create the canary, once nothing that may be left over could route to it."""
     close(release, draft)
@@ -98,15 +106,20 @@ def _begin(release: Release, draft: Draft) -> Story:
             left_seconds=left,
         )
     ensure_service(release, draft)
-    intent = release.intent or Intent()
-    first = rules_of(intent, intent.steps[0].weight if intent.steps else 0)
-    needed = release.pods_allowed or first.pods_needed(release.full)
+    needed = first_need(release)
     create_canary(release, draft, needed)
     return Story(
         reason=Stage.STARTING,
         message=f"starting revision {release.template_revision} beside {release.serving}",
         needed=needed,
     )
+
+
+def first_need(release: Release) -> int:
+    """Return how many canary pods a release begins with: those of its first exposure."""
+    intent = release.intent or Intent()
+    first = rules_of(intent, intent.steps[0].weight if intent.steps else 0)
+    return release.pods_allowed or first.pods_needed(release.full)
 
 
 def _look_after(release: Release, draft: Draft, target: Exposure) -> int:
@@ -136,24 +149,13 @@ def _forget_stale_pin(release: Release, draft: Draft) -> None:
         draft.note(stale_pin=None)
 
 
-def deadline_left(release: Release) -> float | None:
+def _deadline_left(release: Release, record: Record) -> float:
     """Return the seconds until `ready-deadline` aborts the release."""
-    intent, record = release.intent, release.record
-    if record is None:
-        return None
+    intent = release.intent
     asked = intent.ready_deadline_seconds if intent is not None else None
     default = spec_of(release.stable or {}).get("progressDeadlineSeconds")
     seconds = asked or int(default or DEADLINE_SECONDS)
     return seconds - release.since(record.since)
-
-
-def _overdue(release: Release, draft: Draft, waiting: Hold) -> str | None:
-    """Pods that are ready are not late, however long the proxy takes to know them."""
-    left = deadline_left(release)
-    if left is None or left > 0 or draft.record is None or waiting.reason != WAITING_FOR_PODS:
-        return None
-    ready = release.canary_ready()
-    return f"only {ready} canary pods became ready before the ready-deadline"
 
 
 def _story(hold: Hold, asked: Asked, needed: int, left_seconds: float | None = None) -> Story:

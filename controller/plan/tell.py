@@ -25,7 +25,7 @@ from controller.plan.draft import Draft, Story
 from controller.plan.hold import Readiness
 from controller.plan.release import Release
 from controller.plan.stages import Stage
-from controller.plan.writes import Edit, Event, changes_something, edit_map
+from controller.plan.writes import Edit, Event, edit_map
 
 RUNNING = frozenset({Stage.STARTING, Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK})
 
@@ -98,9 +98,7 @@ def _edit(
 
 def forget(release: Release, draft: Draft) -> None:
     """Remove our status and conditions from a Service that has left."""
-    service = release.observed.service
-    if service is None:
-        return
+    service = release.observed.service or {}
     kept = [e for e in status_of(service).get("conditions") or () if not is_our_condition(e)]
     event = Event(reason="Left", message="nothing of ours is left on this Service")
     draft.add(_edit(service, {names.STATUS: None}, kept, (event,)))
@@ -226,8 +224,6 @@ def edit_stable(release: Release, draft: Draft) -> None:
         operations.append({"op": "add", "path": "/spec/paused", "value": True})
     elif draft.paused is False:
         operations.append({"op": "remove", "path": "/spec/paused"})
-    if not changes_something(operations):
-        return
     draft.add(
         Edit(
             kind=DEPLOYMENT,

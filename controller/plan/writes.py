@@ -1,6 +1,6 @@
 """What a plan is made of: writes without an order, one per kind of ownership."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -178,11 +178,6 @@ def edit_map(
         elif value is None and key in current:
             operations.append({"op": "remove", "path": where})
     return operations
-
-
-def changes_something(operations: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether a JSON Patch does more than test."""
-    return any(operation["op"] != "test" for operation in operations)
 
 
 def merge_into(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
