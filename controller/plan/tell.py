@@ -17,7 +17,6 @@ from controller.api.objects import (
     namespace_of,
     stamp,
     status_of,
-    uid_of,
 )
 from controller.api.pattern import share_of
 from controller.api.status import Condition, Status, is_our_condition, with_conditions
@@ -75,9 +74,10 @@ def _edit(
     events: tuple[Event, ...],
 ) -> Edit:
     before = status_of(service).get("conditions")
-    operations: list[dict[str, Any]] = [
-        {"op": "test", "path": "/metadata/uid", "value": uid_of(service)},
-        *edit_map("/metadata/annotations", metadata(service).get("annotations"), annotations),
+    meta = metadata(service)
+    operations = [
+        _same(meta, "uid" if meta.get("annotations") is not None else "resourceVersion"),
+        *edit_map("/metadata/annotations", meta.get("annotations"), annotations),
     ]
     if before is not None:
         operations.append({"op": "test", "path": "/status/conditions", "value": before})
@@ -94,6 +94,11 @@ def _edit(
         why="told how the release stands",
         events=events,
     )
+
+
+def _same(meta: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """Return the test that a field of the metadata is as it was seen."""
+    return {"op": "test", "path": f"/metadata/{field}", "value": meta[field]}
 
 
 def forget(release: Release, draft: Draft) -> None:
@@ -216,10 +221,12 @@ def edit_stable(release: Release, draft: Draft) -> None:
     stable = release.stable
     if stable is None or (draft.paused is None and not draft.labels):
         return
-    operations: list[dict[str, Any]] = [
-        {"op": "test", "path": f"/metadata/{draft.tested}", "value": metadata(stable)[draft.tested]}
+    meta = metadata(stable)
+    is_new = bool(draft.labels) and meta.get("labels") is None
+    operations = [
+        _same(meta, "resourceVersion" if is_new else draft.tested),
+        *edit_map("/metadata/labels", meta.get("labels"), draft.labels),
     ]
-    operations += edit_map("/metadata/labels", metadata(stable).get("labels"), draft.labels)
     if draft.paused is True:
         operations.append({"op": "add", "path": "/spec/paused", "value": True})
     elif draft.paused is False:

@@ -157,16 +157,17 @@ def edit_map(
 ) -> list[dict[str, Any]]:
     """Return the JSON Patch operations that change keys of a map of strings.
 
-    Each key is tested for what was seen before it is replaced or removed; a missing map is
-    created, tested for being absent by the server itself (libraries.md section 2).
+    Each key is tested for what was seen before it is replaced or removed. A missing map is created
+    whole, which would wipe one that came meanwhile: whoever sends that tests the resourceVersion.
 
     Args:
         path: where the map is, e.g. `/metadata/labels`.
-        current: the map as it was seen; None or empty if there is none.
+        current: the map as it was seen, None if there is none. An empty one is there and has keys
+            that are not kept here (`cluster/trim.py`).
         changes: the new value of each key, None to remove it.
     """
     operations: list[dict[str, Any]] = []
-    if not current:
+    if current is None:
         fresh = {key: value for key, value in changes.items() if value is not None}
         return [{"op": "add", "path": path, "value": fresh}] if fresh else []
     for key, value in changes.items():

@@ -80,6 +80,10 @@ def test_an_edit_of_a_map_that_is_not_there_creates_it_or_does_nothing() -> None
     assert edit_map("/labels", {}, {"b": None}) == []
 
 
+def test_an_edit_of_a_map_whose_keys_are_not_kept_here_leaves_them() -> None:
+    assert edit_map("/labels", {}, {"a": "1"}) == [{"op": "add", "path": "/labels/a", "value": "1"}]
+
+
 @PROFILE
 @given(before=mappings, after=mappings)
 def test_a_merge_turns_one_mapping_into_the_other(
