@@ -105,6 +105,8 @@ def _begin(release: Release, draft: Draft) -> Story:
             message="a canary Ingress is left over: closing it before the canary starts",
             left_seconds=left,
         )
+    if release.refusal is not None:
+        return Story(reason=release.refusal.reason, message=release.refusal.message)
     ensure_service(release, draft)
     needed = first_need(release)
     create_canary(release, draft, needed)

@@ -102,6 +102,13 @@ def test_a_left_over_route_is_closed_before_the_canary_begins() -> None:
     assert done.does == [f"create Deployment {CANARY}", f"create Service {CANARY}"]
 
 
+def test_a_refusal_creates_no_canary_also_where_something_is_left_over() -> None:
+    left_over = put(pending(), SERVICE, running().services[1])
+    done = passed(put(left_over, INGRESS, ingress(affinity="cookie")))
+    assert (done.plan.stage, done.does) == ("Starting", [])
+    assert done.reason == "AffinityOnMain"
+
+
 # U2: the route, once the pods are ready.
 
 
