@@ -305,6 +305,21 @@ def test_rollout_resume_while_the_canary_is_replaced_waits() -> None:
     assert label_after(resumed(world, "3")) == "3"
 
 
+def test_rollout_resume_of_a_roll_that_a_person_paused_lets_it_go_on() -> None:
+    """The hold takes a paused roll without new pods for a pending template."""
+    kept_back = replace(STANDING, approval=V2)
+    paused = deployment("v2", paused=True, generation=3)
+    done = resumed(rolling(kept=kept_back, stable=paused), "3")
+    assert kept(done) == replace(kept_back, interrupted=True)
+
+
+def test_rollout_resume_does_not_approve_what_interrupted_a_roll() -> None:
+    interrupted = replace(STANDING, approval=V2, interrupted=True)
+    stopped = deployment("v3", paused=True, generation=4)
+    done = resumed(rolling(kept=interrupted, stable=stopped), "4")
+    assert kept(done) == interrupted
+
+
 def test_rollout_resume_with_nothing_pending_takes_a_pause_off() -> None:
     done = resumed(idle(deployments=(deployment(paused=True),)))
     stable = object_in(done.after, DEPLOYMENT, NAME)

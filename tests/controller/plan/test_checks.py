@@ -66,6 +66,16 @@ def selecting_the_canary() -> Observed:
     return put(good(), SERVICE, greedy)
 
 
+def selecting_this_canary() -> Observed:
+    """Other labels would escape; the pods that are there do not."""
+    tier = {"template": {"metadata": {"labels": {"tier": "web"}}}}
+    shown = changed(canary()[0], spec=tier)
+    greedy = service(selector={"app": "myapp-canary", "tier": "web"})
+    world = put(good(), DEPLOYMENT, changed(pending_deployment(), spec=tier))
+    world = put(world, DEPLOYMENT, shown)
+    return put(world, SERVICE, {**greedy, "metadata": meta("Service", "greedy")})
+
+
 def with_another_path() -> dict[str, Any]:
     main = ingress()
     rules = main["spec"]["rules"]
@@ -120,6 +130,11 @@ HELD_BACK: dict[str, tuple[Observed, str, tuple[str, ...]]] = {
         selecting_the_canary(),
         "CanaryPodsSelected",
         ("selector",),
+    ),
+    "a Service that came to select the canary pods there are": (
+        selecting_this_canary(),
+        "CanaryPodsSelected",
+        ("change its selector, or delete it",),
     ),
     "a canary of another revision": (
         with_stable(

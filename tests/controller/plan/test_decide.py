@@ -117,3 +117,22 @@ def test_a_service_that_is_missing_is_looked_at_again_when_its_time_is_up() -> N
 def test_a_release_whose_service_is_missing_stands_still_for_30_seconds() -> None:
     missing = replace(running(), service=None, service_missing_seconds=29.0)
     assert decide(missing, NOW) == Plan(stage=None, wake_seconds=1.0)
+
+
+def test_where_nothing_is_left_nothing_is_done_but_wait() -> None:
+    bare = replace(idle(), service=None, deployments=(), replica_sets=())
+    assert decide(bare, NOW) == Plan(stage=None, wake_seconds=30.0)
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_the_order_in_which_objects_were_observed_does_not_matter(case: str) -> None:
+    world = GOOD[case]
+    turned = replace(
+        world,
+        deployments=world.deployments[::-1],
+        replica_sets=world.replica_sets[::-1],
+        services=world.services[::-1],
+        ingresses=world.ingresses[::-1],
+        seen=dict(reversed(list(world.seen.items()))),
+    )
+    assert decide(turned, NOW) == decide(world, NOW)

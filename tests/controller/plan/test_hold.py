@@ -275,6 +275,14 @@ def test_a_replica_set_that_somebody_deleted_may_come_back() -> None:
     assert not is_paused(stable_after(done))
 
 
+@pytest.mark.parametrize("hold", ["admission", "pause"])
+def test_a_paused_template_that_nothing_says_was_served_stays_paused(hold: Any) -> None:
+    done = passed(with_stable(deployment(paused=True), hold=hold, replica_sets=()))
+    assert done.does == []
+    assert ready(done) == ("False", "StableLost")
+    assert "kubectl rollout resume deployment myapp" in message(done)
+
+
 @pytest.mark.parametrize(
     ("history", "let_go"),
     [

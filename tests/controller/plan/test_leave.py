@@ -104,6 +104,13 @@ def test_takes_its_words_off_the_service_and_keeps_those_of_others(types: tuple[
     assert not let_go(done)  # its label finds the Service again
 
 
+def test_a_status_without_conditions_is_a_trace_too() -> None:
+    done = passed(left(idle({names.STATUS: "{}"})))
+    service = done.after.service or {}
+    assert service["metadata"]["annotations"] == {}
+    assert service["status"] == {"loadBalancer": {}}
+
+
 def test_a_condition_of_ours_alone_is_a_trace_too() -> None:
     done = passed(conditioned(left(idle()), names.READY))
     assert "conditions" not in (done.after.service or {})["status"]

@@ -653,3 +653,35 @@ def test_a_roll_that_returned_ends_as_an_abort() -> None:
     done = passed(world)
     assert done.status.outcome is not None
     assert done.status.outcome.result == "aborted"
+
+
+# Edges.
+
+
+def test_an_approval_of_another_revision_lets_nothing_roll() -> None:
+    done = passed(shifted(kept=record(step=10, approval=V3, approved_by="action")))
+    assert is_paused(stable_after(done))
+    assert done.reason == "WaitingForApproval"
+
+
+def test_of_two_routes_only_the_one_that_fell_is_brought_back_and_both_walk_back() -> None:
+    two = (ingress(), ingress("web"), route(exposed(75)), route(EVERYBODY, main="web"))
+    assert passed(rolling(ingresses=two)).does == [MOVE]
+    walked = (ingress(), ingress("web"), route(EVERYBODY), route(CLOSED, main="web"))
+    assert passed(rolled(ingresses=walked)).does == [MOVE]
+
+
+def edge(**counts: int) -> Observed:
+    """An abort stopped the roll before it had made a pod of the new revision."""
+    stopped = changed(pending_deployment(generation=3), status=counts)
+    kept = record(step=10, approval=V2, approved_by="action", abort="asked")
+    return put(shifted(kept=kept), DEPLOYMENT, stopped)
+
+
+def test_an_abort_before_the_roll_had_made_a_pod_ends_like_any_before_it() -> None:
+    early = passed(edge(observedGeneration=2))
+    assert (early.exposure, early.reason) == (EVERYBODY, "AbortedInRoll")
+    done = passed(edge())
+    assert done.exposure == CLOSED
+    assert done.status.rejected is not None
+    assert done.status.rejected.revision == V2

@@ -462,6 +462,23 @@ SERVED: dict[str, Observed] = {
     "a canary of another host": idle(
         ingresses=(ingress(), {**foreign_canary(), "spec": ingress(host="else.example")["spec"]})
     ),
+    "a canary beside a path of another service of the same Ingress": idle(
+        ingresses=(
+            changed(
+                ingress(),
+                spec={
+                    "rules": [
+                        *ingress()["spec"]["rules"],
+                        *leading_to("other", path="/other")["spec"]["rules"],
+                    ]
+                },
+            ),
+            annotated(
+                leading_to("third", name="rival", path="/other"),
+                {"nginx.ingress.kubernetes.io/canary": "true"},
+            ),
+        )
+    ),
     "another deployment beside it": among(
         deployment(),
         changed(second_deployment(), spec={"template": template(app="other")}),
