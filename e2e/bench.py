@@ -103,7 +103,7 @@ class Paper:
         await self.client.create(REPLICA_SET, made)
         counts = {"replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas}
         await self._status(REPLICA_SET, name_of(made), {**counts, "observedGeneration": 1})
-        generation = deployment["metadata"]["generation"] + 100  # later annotations raise it
+        generation = deployment["metadata"]["generation"] + 10**6  # annotations raise it later
         more = {"updatedReplicas": replicas, "observedGeneration": generation}
         await self._status(DEPLOYMENT, name_of(deployment), {**counts, **more})
 
