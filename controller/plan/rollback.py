@@ -1,5 +1,6 @@
 """`RollingBack` and `Aborted`: exposure 0 first, then drain, then pods (safety.md section 4)."""
 
+from controller.api.objects import stamp
 from controller.plan.actions import end
 from controller.plan.draft import Draft, Story
 from controller.plan.pods import new_record, replace_template
@@ -83,6 +84,7 @@ def _replace(release: Release, draft: Draft) -> Story:
         return _told(f"{why}: requests to the canary drain", left)
     if release.refusal is not None:
         return Story(reason=release.refusal.reason, message=release.refusal.message)
+    draft.note(since=stamp(release.now))  # the ready-deadline is for the pods that come now
     replace_template(release, draft, first_need(release))
     return _told(why)
 
