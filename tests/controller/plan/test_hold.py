@@ -277,7 +277,7 @@ def test_a_replica_set_that_somebody_deleted_may_come_back() -> None:
 
 @pytest.mark.parametrize("hold", ["admission", "pause"])
 def test_a_paused_template_that_nothing_says_was_served_stays_paused(hold: Any) -> None:
-    done = passed(with_stable(deployment(paused=True), hold=hold, replica_sets=()))
+    done = passed(with_stable(deployment(paused=True), hold=hold, replica_sets=(), stable=Pool()))
     assert done.does == []
     assert ready(done) == ("False", "StableLost")
     assert "kubectl rollout resume deployment myapp" in message(done)
