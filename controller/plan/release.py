@@ -193,7 +193,11 @@ class Release:
 
         `updatedReplicas` is not asked: it counts pods of a template that may only be pending.
         """
-        if self.stable is None or not self.is_observed:
+        return self.is_observed and self._is_whole_at(revision)
+
+    def _is_whole_at(self, revision: str) -> bool:
+        """Tell the same of the pods there are, whatever is written on the Deployment meanwhile."""
+        if self.stable is None:
             return False
         with_pods = [entry for entry in self.stable_sets if entry.pods]
         ready = sum(entry.ready for entry in with_pods)
@@ -226,7 +230,8 @@ class Release:
             if revision == recorded:
                 return Roll.BACK
             return Roll.HELD if paused else Roll.ROLLING
-        whole = next((entry for entry in others if self.is_complete_at(entry)), None)
+        # Our own pause after the roll (P4) makes a generation that nobody has observed yet.
+        whole = next((entry for entry in others if self._is_whole_at(entry)), None)
         if whole is not None and (revision == whole or paused):
             return Roll.DONE
         return Roll.RETURNING if revision == recorded else Roll.ROLLING
