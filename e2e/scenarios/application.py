@@ -105,9 +105,9 @@ class App:
         await self.answers("v1")
         await self.is_complete()
 
-    async def deploy_slowly(self) -> None:
-        """Deploy three pods that take seconds to start: a roll of them can be watched."""
-        await self.deploy(replicas=3, pod_annotations={container.START: "2"})
+    async def deploy_slowly(self, seconds: int = 2) -> None:
+        """Deploy three pods that take their time to start: a roll of them can be watched."""
+        await self.deploy(replicas=3, pod_annotations={container.START: str(seconds)})
 
     async def enrol(self, **annotations: str) -> None:
         """Annotate and enrol, and wait until a release can start; deploys what is not there."""

@@ -20,7 +20,8 @@ from e2e.bed.load import Load, ordinary_requests
 from e2e.bed.polling import wait_until
 from e2e.scenarios.watching import Watcher
 
-QUIET_SECONDS = 3.0
+QUIET_SECONDS = 2.0
+"""Longer than any wait of a controller with these flags."""
 PATIENCE = 90.0
 """Seconds for whatever has to happen in the end; machines can be busy."""
 FLAGS = ("--propagation-wait=200ms", "--drain-wait=300ms", "--ready-wait=100ms", "--qps=500")
