@@ -209,7 +209,12 @@ class Judge:
     def __init__(self, store: Store, parameters: Parameters, elapsed: Callable[[], float]) -> None:
         self.findings: list[str] = []
         self._elapsed = elapsed
+        self._excused: set[str] = set()
         self._look = Look(store=store, parameters=parameters, memory=Memory())
+
+    def excuse(self, *ids: str) -> None:
+        """Do not judge by these from now on: the user has accepted what they forbid."""
+        self._excused.update(ids)
 
     def disturbed(self) -> None:
         """Take note that somebody takes pods away: what follows is not our doing (S2)."""
@@ -227,7 +232,7 @@ class Judge:
             return
         change = Change(kind=kind, new=new, old=old, by_us=by_us, at=self._elapsed())
         for invariant in INVARIANTS:
-            if by_us or invariant.always:
+            if (by_us or invariant.always) and invariant.id not in self._excused:
                 wrong = invariant.broken(self._look, change)
                 if wrong is not None:
                     self.findings.append(

@@ -26,6 +26,7 @@ from tests.world.process import HoldMode, Process
 from tests.world.virtual import EPOCH, VirtualLoop
 
 CANARY = f"{NAME}-canary"
+POD_START_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +322,13 @@ class World(Kubectl):
         """Let no new pod start from now on: no node has room for it."""
         self._plane.kubelet.pace.start = 1e6
 
+    def let_new_pods_start(self) -> None:
+        """There is room again: those that waited are made anew."""
+        self._plane.kubelet.pace.start = POD_START_SECONDS
+        for pod in self.store.list("pods", NAMESPACE):
+            if not is_ready(pod) and not is_leaving(pod):
+                self.delete("pods", name_of(pod))
+
     # How it runs.
 
     def _clock(self) -> float:
@@ -343,7 +351,7 @@ class World(Kubectl):
             clock=self._clock,
             rng=rng,
             delays=Delays(deployments=0.05, replicasets=0.05, endpointslices=0.1),
-            pace=Pace(start=2.0, termination=1.0),
+            pace=Pace(start=POD_START_SECONDS, termination=1.0),
         )
 
     async def _started(self) -> Process:
@@ -393,19 +401,22 @@ def _as_written(obj: Any) -> Any:
     return {**obj, "metadata": meta, "status": None}
 
 
-def enrolled(*, replicas: int = 3, history: bool = False, **how: Any) -> World:
+def enrolled(
+    *, replicas: int = 3, history: bool = False, strategy: dict[str, Any] | None = None, **how: Any
+) -> World:
     """Return a world with the application `myapp` at v1, enrolled with two accounts and held.
 
     Args:
         replicas: of the Deployment.
         history: v0 served before.
+        strategy: of the Deployment, by default Kubernetes' own.
         how: see `World`.
     """
     world = World(**how)
     try:
-        world.apply(
-            manifests.application(replicas=replicas, image=image("v0" if history else "v1"))
-        )
+        first = image("v0" if history else "v1")
+        spec: dict[str, Any] = {"strategy": strategy} if strategy else {}
+        world.apply(manifests.application(replicas=replicas, image=first, **spec))
         world.run_until(lambda: len(world.pods("stable")) == replicas)
         if history:
             world.set_image("v1")
