@@ -191,6 +191,19 @@ class Kubectl:
         change = [{"op": "replace", "path": "/spec/template", "value": template}]
         self.patch("deployments", change, name=name, form="json", manager="")
 
+    def rollout_is_done(self, *, name: str = NAME) -> bool:
+        """Tell whether `kubectl rollout status` would end now."""
+        deployment = self.store.get("deployments", NAMESPACE, name)
+        spec, counts = deployment["spec"], deployment.get("status") or {}
+        if counts.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
+            return False
+        updated = counts.get("updatedReplicas", 0)
+        return bool(
+            updated >= spec["replicas"]
+            and counts.get("replicas", 0) <= updated
+            and counts.get("availableReplicas", 0) >= updated
+        )
+
     def put_back(self, tag: str = "v1", *, name: str = NAME) -> None:
         """`kubectl canary undo`, or whoever writes the old template again."""
         self.set_image(tag, name=name)
