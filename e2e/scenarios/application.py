@@ -1,13 +1,15 @@
 """One application in a namespace of its own, and what its owner does with it."""
 
+import asyncio
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from controller.api import names
-from e2e.bed import container, manifests
+from e2e.bed import manifests
 from e2e.bed.api import Api
 from e2e.bed.kubectl import Result
 from e2e.bed.manifests import Manifest
@@ -15,9 +17,13 @@ from e2e.bed.polling import wait_until
 from e2e.scenarios.cluster import PATIENCE, Cluster
 from e2e.scenarios.watching import Told
 
+T = TypeVar("T")
+
 ACCOUNT = "X-Account"
 NAME = "myapp"
 """Of the Deployment, the Service and the Ingress."""
+GATED = "bad-v2"
+"""A version whose pods become ready only where a scenario lets them in."""
 OURS = f"{names.MANAGED_BY}={names.FIELD_MANAGER}"
 """Selects what the controller made."""
 KINDS = ("deployments", "services", "ingresses", "poddisruptionbudgets")
@@ -105,10 +111,6 @@ class App:
         await self.answers("v1")
         await self.is_complete()
 
-    async def deploy_slowly(self, seconds: int = 2) -> None:
-        """Deploy three pods that take their time to start: a roll of them can be watched."""
-        await self.deploy(replicas=3, pod_annotations={container.START: str(seconds)})
-
     async def enrol(self, **annotations: str) -> None:
         """Annotate and enrol, and wait until a release can start; deploys what is not there."""
         if await self.api.get("deployments", NAME) is None:
@@ -129,14 +131,35 @@ class App:
         await self.set_image(version)
         return await self.reaches("Canary", after=before or "none")
 
+    async def gated_canary(self) -> Told:
+        """Enrol, ship the gated version, and let its canary pods become ready."""
+        await self.enrol()
+        await self.set_image(GATED)
+        return await self.let_in(f"{names.TRACK}={names.TRACK_CANARY}", self.reaches("Canary"))
+
     async def in_roll(self) -> Told:
-        """Release and approve v2, and wait until stable rolls to it, which takes seconds."""
-        await self.deploy_slowly()
-        told = await self.canary()
-        await self.resume()
+        """Promote the gated version up to the roll, and leave the roll where its pods begin."""
+        told = await self.gated_canary()
+        await self.act(f"promote:{told.revision}")
         await self.reaches("Promoting")
-        await self.comes_true("the roll", self.is_not_paused)
+        rolls = self.comes_true("the roll", self.is_rolling)
+        await self.let_in(f"{names.TRACK}={names.TRACK_CANARY}", rolls)
         return told
+
+    async def let_in(self, labels: str, end: Awaitable[T]) -> T:
+        """Let pods of the gated version become ready until something has come true.
+
+        Args:
+            labels: Selects the pods; empty for all.
+            end: What is waited for; its result is returned.
+        """
+        waiting = asyncio.ensure_future(end)
+        while not waiting.done():
+            for pod in await self.api.list("pods", labels=labels):
+                with suppress(ValueError):  # it does not run yet, or not any more
+                    await self.are_ready([pod["metadata"]["name"]], ready=True)
+            await asyncio.wait({waiting}, timeout=QUIET_POLL)
+        return await waiting
 
     # What is seen.
 
@@ -324,6 +347,10 @@ class App:
     async def is_not_paused(self) -> bool:
         """Say whether the Deployment is not paused."""
         return not await self.is_paused()
+
+    async def is_rolling(self) -> bool:
+        """Say whether a pod of another version than the first is stable's."""
+        return bool((await self.runs()).keys() - {"v1"})
 
     async def runs(self) -> Counter[str]:
         """Count stable's pods by version."""

@@ -4,7 +4,7 @@
 
 import pytest
 
-from e2e.scenarios.application import App
+from e2e.scenarios.application import GATED, App
 from e2e.scenarios.side_by_side import scenario
 
 # Starting.
@@ -46,13 +46,15 @@ async def test_a_newer_template_takes_the_place_of_one_that_does_not_start(app: 
 
 @scenario
 async def test_resume_while_a_canary_starts_promotes_it_once_it_has_started(app: App) -> None:
-    await app.deploy_slowly()
     await app.enrol()
-    await app.set_image("v2")
-    await app.reaches("Starting")
+    await app.set_image(GATED)
+    await app.reaches("Starting", "WaitingForPods")
     await app.resume()
-    await app.ends("promoted")
-    assert await app.runs() == {"v2": 3}
+    await app.comes_true("the approval is kept", lambda: has_kept_the_approval(app))
+    assert app.told.stage == "Starting"
+    await app.let_in("", app.ends("promoted"))
+    assert "Canary" not in app.stages
+    assert await app.runs() == {GATED: 2}
     assert not await app.is_paused()
 
 
@@ -63,6 +65,10 @@ async def test_the_old_template_put_back_while_a_canary_starts_ends_the_release(
     await app.reaches("Starting", "WaitingForPods")
     await app.set_image("v1")
     assert (await app.ends("aborted")).stage == "Idle"
+
+
+async def has_kept_the_approval(app: App) -> bool:
+    return "serinus.dev/resume" not in (await app.get("deployments"))["metadata"]["labels"]
 
 
 # Canary.
@@ -136,13 +142,12 @@ async def test_the_old_template_put_back_ends_the_release_with_nothing_to_do(app
 
 @scenario
 async def test_an_abort_before_the_roll_takes_everybody_back(app: App) -> None:
-    await app.deploy_slowly()
-    await app.canary()
+    await app.gated_canary()
     await app.resume()
-    await app.reaches("Promoting")
+    await app.reaches("Promoting", "WaitingForPods")
     await app.act("abort")
     assert (await app.ends("aborted")).stage == "Aborted"
-    assert await app.runs() == {"v1": 3}
+    assert await app.runs() == {"v1": 2}
     assert await app.count(20) == {"v1": 20}
 
 
@@ -153,10 +158,10 @@ async def test_an_abort_in_the_roll_waits_for_the_old_template_and_rolls_back(ap
     told = await app.reaches("Promoting", "AbortedInRoll")
     assert told.why("Degraded") == "AbortedInRoll"
     assert await app.is_paused()
-    assert await app.count(10) == {"v2": 10}
+    assert await app.count(10) == {GATED: 10}
     await app.set_image("v1")
     await app.ends("aborted")
-    assert await app.runs() == {"v1": 3}
+    assert await app.runs() == {"v1": 2}
     assert await app.count(20) == {"v1": 20}
 
 
@@ -167,8 +172,8 @@ async def test_an_abort_in_the_roll_is_withdrawn_by_resume(app: App) -> None:
     await app.reaches("Promoting", "AbortedInRoll")
     await app.comes_true("paused", app.is_paused)
     await app.resume()
-    await app.ends("promoted")
-    assert await app.runs() == {"v2": 3}
+    await app.let_in("", app.ends("promoted"))
+    assert await app.runs() == {GATED: 2}
 
 
 @scenario
@@ -177,8 +182,8 @@ async def test_an_abort_in_the_roll_is_withdrawn_by_promote(app: App) -> None:
     await app.act("abort")
     await app.reaches("Promoting", "AbortedInRoll")
     await app.act(f"promote:{told.revision}")
-    await app.ends("promoted")
-    assert await app.runs() == {"v2": 3}
+    await app.let_in("", app.ends("promoted"))
+    assert await app.runs() == {GATED: 2}
 
 
 @scenario
@@ -191,7 +196,7 @@ async def test_a_newer_template_in_the_roll_is_stopped_until_it_is_approved(app:
     await app.tells("PromotionInterrupted")
     await app.act(f"promote:{told.revision}")
     await app.ends("promoted")
-    assert await app.runs() == {"v3": 3}
+    assert await app.runs() == {"v3": 2}
 
 
 @scenario
@@ -199,9 +204,9 @@ async def test_an_interrupted_promotion_goes_on_with_the_approved_template(app: 
     await app.in_roll()
     await app.set_image("v3")
     await app.reaches("Promoting", "PromotionInterrupted")
-    await app.set_image("v2")
-    await app.ends("promoted")
-    assert await app.runs() == {"v2": 3}
+    await app.set_image(GATED)
+    await app.let_in("", app.ends("promoted"))
+    assert await app.runs() == {GATED: 2}
 
 
 @scenario
@@ -211,8 +216,8 @@ async def test_a_pause_in_the_roll_is_waited_for(app: App) -> None:
     told = await app.reaches("Promoting", "RollPaused")
     assert "kubectl rollout resume deployment myapp" in told.message
     await app.resume()
-    await app.ends("promoted")
-    assert await app.runs() == {"v2": 3}
+    await app.let_in("", app.ends("promoted"))
+    assert await app.runs() == {GATED: 2}
 
 
 @scenario
@@ -220,7 +225,7 @@ async def test_an_undo_in_the_roll_rolls_back_at_once(app: App) -> None:
     await app.in_roll()
     await app.kubectl("rollout undo deployment myapp")
     await app.ends("aborted")
-    assert await app.runs() == {"v1": 3}
+    assert await app.runs() == {"v1": 2}
     assert await app.count(20) == {"v1": 20}
 
 
@@ -318,10 +323,9 @@ async def exposed(app: App) -> None:
 
 
 async def shifting(app: App) -> None:
-    await app.deploy_slowly()
-    await app.canary()
+    await app.gated_canary()
     await app.resume()
-    await app.reaches("Promoting")
+    await app.reaches("Promoting", "WaitingForPods")
 
 
 async def in_roll(app: App) -> None:
@@ -337,7 +341,7 @@ async def rejected(app: App) -> None:
 async def test_un_enrolling_leaves_only_what_the_owner_wrote(app: App, stage_reached) -> None:  # type: ignore[no-untyped-def] # one of the functions above
     await stage_reached(app)
     await app.label(None)
-    await app.is_left_alone()
-    version = "v2" if stage_reached is in_roll else "v1"
+    await app.let_in("", app.is_left_alone())
+    version = GATED if stage_reached is in_roll else "v1"
     assert set(await app.runs()) == {version}
     await app.answers(version)
