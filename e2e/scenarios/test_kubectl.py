@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from e2e.bed import manifests
-from e2e.scenarios.application import ACCOUNT, NAME, App
+from e2e.bed.manifests import Manifest
+from e2e.scenarios.application import ACCOUNT, GATED, NAME, App
 from e2e.scenarios.side_by_side import scenario
 
 CONTAINER = "myapp-container"
@@ -278,20 +279,43 @@ async def test_a_service_that_is_created_again_in_mid_canary_costs_nothing(app: 
     service = await app.get("services")
     await app.kubectl(f"delete service {NAME}")
     assert "deployments myapp-canary" in await app.ours()
-    metadata = {
-        key: service["metadata"][key] for key in ("name", "namespace", "labels", "annotations")
-    }
-    spec = {key: service["spec"][key] for key in ("selector", "ports")}
-    await app.kubectl(
-        "create -f -",
-        stdin=json.dumps(
-            {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
-        ),
-    )
+    await create_again(app, service, "labels", "annotations")
     await app.reaches("Canary")
     await app.answers("v2", (ACCOUNT, "alice"))
     await app.resume()
     await app.ends("promoted")
+
+
+@pytest.mark.parametrize("kind", ["service", "ingress"])
+@scenario
+async def test_what_is_deleted_in_the_roll_and_created_again_does_not_stop_it(
+    app: App, kind: str
+) -> None:
+    await app.in_roll()
+    found = await app.get("services" if kind == "service" else "ingresses")
+    await app.kubectl(f"delete {kind} {NAME}")
+    assert "deployments myapp-canary" in await app.ours()
+    await create_again(app, found, "labels")
+    await app.let_in("", app.ends("promoted"))
+    assert await app.runs() == {GATED: 2}
+    await app.answers(GATED)
+
+
+async def create_again(app: App, obj: Manifest, *kept: str) -> None:
+    """Create what was deleted, as a Git tool does: with these parts of its metadata."""
+    metadata = {key: obj["metadata"].get(key, {}) for key in kept}
+    spec = {k: v for k, v in obj["spec"].items() if k not in {"clusterIP", "clusterIPs"}}
+    identity = {"name": NAME, "namespace": app.namespace}
+    written = {**obj, "metadata": {**metadata, **identity}, "spec": spec}
+    written.pop("status", None)
+    await app.kubectl("create -f -", stdin=json.dumps(written))
+
+
+@scenario
+async def test_deleting_the_deployment_in_the_roll_takes_everything_along(app: App) -> None:
+    await app.in_roll()
+    await app.kubectl(f"delete deployment {NAME}")
+    await app.comes_true("nothing of ours", lambda: has_nothing_of_ours(app))
 
 
 @scenario
