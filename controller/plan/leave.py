@@ -14,7 +14,7 @@ from controller.plan.draft import Draft, Story
 from controller.plan.hold import is_paused_by_hand
 from controller.plan.promote import plan_promotion
 from controller.plan.release import Release, Roll
-from controller.plan.routes import clean, close
+from controller.plan.routes import clean, close, keep_time
 from controller.plan.writes import Event, ref
 
 
@@ -39,6 +39,7 @@ def _end(release: Release, draft: Draft) -> Story:
     close(release, draft)
     if release.is_open:
         return Story(reason="Leaving", message="taking all traffic off the canary")
+    keep_time(release, draft)
     left = release.settling(release.drained_after)
     if left > 0:
         return Story(reason="Leaving", message="requests to the canary drain", left_seconds=left)

@@ -29,6 +29,7 @@ from controller.plan.routes import (
     clean,
     close,
     ensure_routes,
+    keep_time,
     lower,
     move,
     raise_routes,
@@ -443,6 +444,7 @@ def _hold_again(release: Release, draft: Draft) -> None:
 
 def _drained(release: Release, draft: Draft) -> Story:
     """P6: once requests to the canary have ended, record the outcome; P7 follows."""
+    keep_time(release, draft)
     left = release.settling(release.drained_after)
     if left > 0:
         return _told(

@@ -6,7 +6,7 @@ from controller.plan.draft import Draft, Story
 from controller.plan.pods import new_record, replace_template
 from controller.plan.promote import plan_promotion
 from controller.plan.release import Release, Roll
-from controller.plan.routes import clean, close, restamp
+from controller.plan.routes import clean, close, keep_time, restamp
 from controller.plan.stages import Stage
 from controller.plan.start import first_need
 
@@ -33,6 +33,7 @@ def _down(release: Release, draft: Draft, why: str) -> Story:
     close(release, draft)
     if release.is_open:
         return _told(f"{why}: taking all traffic off the canary")
+    keep_time(release, draft)
     left = release.settling(release.drained_after)
     if left > 0:
         return _told(f"{why}: requests to the canary drain", left)

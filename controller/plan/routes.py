@@ -224,12 +224,23 @@ def clean(release: Release, draft: Draft) -> float | None:
     """
     ingresses = release.found.our_ingresses
     if ingresses:
-        if release.record is not None and release.record.changed < release.last_changed:
-            draft.note(changed=release.last_changed)
+        if keep_time(release, draft):
             return None
         draft.add(*(deleted(INGRESS, one, "deleted the canary Ingress") for one in ingresses))
         return None
     return _clean_pods(release, draft)
+
+
+def keep_time(release: Release, draft: Draft) -> bool:
+    """Copy the time of the last change to the record, before an Ingress takes it along.
+
+    To be called as soon as exposure is 0: the copy's own wait then runs beside the Ingress's, and
+    not after it. Returns whether there was anything to copy.
+    """
+    due = release.record is not None and release.record.changed < release.last_changed
+    if due:
+        draft.note(changed=release.last_changed)
+    return due
 
 
 def _clean_pods(release: Release, draft: Draft) -> float | None:

@@ -79,7 +79,13 @@ def test_requests_drain_by_both_clocks_before_anything_is_deleted(
 ) -> None:
     done = passed(drained(aborting(), ago, seen))
     assert done.plan.wake_seconds == left
-    assert bool(done.does) is (left is None)
+    assert done.does == [f"merge Deployment {CANARY}"]  # the time is copied while it runs
+
+
+def test_the_copied_time_runs_beside_the_one_on_the_ingress() -> None:
+    after = passed(drained(aborting(), 0, 0)).after
+    done = passed(settled(after), NOW + timedelta(seconds=42))
+    assert done.does == [f"delete Ingress {CANARY}"]
 
 
 def test_ours_goes_in_order_and_the_template_stays() -> None:
