@@ -5,7 +5,7 @@
 import pytest
 
 from e2e.bed import manifests
-from e2e.scenarios.application import ACCOUNT, NAME, App
+from e2e.scenarios.application import ACCOUNT, GATED, NAME, App
 from e2e.scenarios.side_by_side import scenario
 
 CANARY = f"{NAME}-canary"
@@ -282,17 +282,18 @@ async def test_stable_that_an_autoscaler_shrank_gets_the_traffic_as_it_grows(app
         },
     }
     await app.api.apply(scaler)
-    await app.canary()
+    await app.gated_canary()
     await app.resume()
-    await app.until("everybody on the canary", lambda told: told.written == 100)
+    await app.reaches("Promoting", "WaitingForPods")
     await app.api.scale(NAME, 2)
-    await app.until("what 2 of 4 may carry", lambda told: told.written == 38)
+    carried = app.until("what 2 of 4 may carry", lambda told: told.written == 38)
+    await app.let_in("", carried)
     assert await app.size(CANARY) == 4
     await app.act("abort")
     await app.until("an answer", lambda told: "too late" in told.last_action)
     await app.api.scale(NAME, 4)
-    await app.ends("promoted")
-    assert await app.runs() == {"v2": 4}
+    await app.let_in("", app.ends("promoted"))
+    assert await app.runs() == {GATED: 4}
 
 
 # Pods that are lost.
