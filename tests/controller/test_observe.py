@@ -383,11 +383,13 @@ def test_another_time_on_it_is_a_new_one_even_if_it_was_there_before(world: Watc
 
 
 def test_a_time_in_the_record_of_a_canary_is_seen(world: Watched) -> None:
-    record = '{"revision":"r","generation":1,"stable":"s","replicas":2,"since":"t0","changed":"t1"}'
+    at = "2026-01-01T00:00:01Z"
+    times = f'"since":"2026-01-01T00:00:00Z","changed":"{at}"'
+    record = f'{{"revision":"r","generation":1,"stable":"s","replicas":2,{times}}}'
     world.put(objects.DEPLOYMENT, canary(annotations={names.RELEASE: record}))
     world.clock.advance(3)
 
-    assert world.observer.observe(KEY).seen == {(uid("app-canary"), "t1"): 3.0}
+    assert world.observer.observe(KEY).seen == {(uid("app-canary"), at): 3.0}
 
 
 def test_a_time_goes_with_its_object(world: Watched) -> None:
