@@ -52,7 +52,7 @@ class Roll(Enum):
     ROLLING = "rolling"
     """Let go: pods of another revision exist or are about to (P3)."""
     DONE = "done"
-    """Another revision than the recorded one serves alone and is whole."""
+    """Another revision than the recorded one, and none but the approved, serves alone, whole."""
     RETURNING = "returning"
     """Pods of another revision exist, and the template is the recorded one again."""
     BACK = "back"
@@ -232,7 +232,8 @@ class Release:
             return Roll.HELD if paused else Roll.ROLLING
         # Our own pause after the roll (P4) makes a generation that nobody has observed yet.
         whole = next((entry for entry in others if self._is_whole_at(entry)), None)
-        if whole is not None and (revision == whole or paused):
+        approved = self.record.approval if self.record is not None else ""
+        if whole is not None and (revision == whole or paused) and approved in {whole, ""}:
             return Roll.DONE
         return Roll.RETURNING if revision == recorded else Roll.ROLLING
 
