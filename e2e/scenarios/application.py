@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from controller.api import names
+from controller.api.objects import condition_of
 from e2e.bed import manifests
 from e2e.bed.api import Api
 from e2e.bed.kubectl import Result
@@ -155,7 +156,8 @@ class App:
         """
         waiting = asyncio.ensure_future(end)
         while not waiting.done():
-            for pod in await self.api.list("pods", labels=labels):
+            found = await self.api.list("pods", labels=labels)
+            for pod in (pod for pod in found if not _is_ready(pod)):
                 with suppress(ValueError):  # it does not run yet, or not any more
                     await self.are_ready([pod["metadata"]["name"]], ready=True)
             await asyncio.wait({waiting}, timeout=QUIET_POLL)
@@ -366,6 +368,10 @@ class App:
         log = self.cluster.controller.log().splitlines()
         about = [line for line in log if self.namespace in line]
         return "\n".join(["the Service said:", *lines, "the controller wrote:", *about[-40:]])
+
+
+def _is_ready(pod: Mapping[str, Any]) -> bool:
+    return (condition_of(pod, "Ready") or {}).get("status") == "True"
 
 
 def _traces(obj: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from e2e.bed import container
-from e2e.scenarios.application import ACCOUNT, NAME, App
+from e2e.scenarios.application import ACCOUNT, GATED, NAME, App
 from e2e.scenarios.cluster import Cluster
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
@@ -139,6 +139,22 @@ async def test_a_controller_that_is_down_changes_nothing_and_catches_up(cluster:
     await cluster.start_controller()
     await asyncio.gather(waiting.reaches("Canary"), ending.ends("aborted"))
     await standing.spreads(50, 100)
+
+
+async def test_a_template_that_rolled_out_meanwhile_waits_for_its_approval(
+    cluster: Cluster,
+) -> None:
+    app = App(cluster=cluster, namespace="rolled-meanwhile")
+    older = await app.in_roll()
+    await cluster.controller.kill()
+    await app.set_image("v3")
+    await app.is_complete()
+    await cluster.start_controller()
+    newer = await app.reaches("Promoting", "PromotionInterrupted", after=older.revision)
+    assert await app.count(20) == {GATED: 20}
+    await app.act(f"promote:{newer.revision}")
+    await app.ends("promoted")
+    assert await app.count(20) == {"v3": 20}
 
 
 async def test_a_controller_killed_in_mid_promotion_loses_no_request(cluster: Cluster) -> None:
