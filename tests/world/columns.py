@@ -52,7 +52,8 @@ def _to_starting(world: World) -> None:
 
 
 def _to_canary(world: World) -> None:
-    _to_starting(world)
+    world.set_image("v2")
+    world.run_until(world.canary, within=10, what="a canary")
     world.annotate(weight=str(WEIGHT))
     world.run_until(lambda: world.weight() == WEIGHT, within=120, what=f"weight {WEIGHT}")
     world.run(1)

@@ -6,10 +6,14 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from tests.world.copies import PREPARED
+
 
 @pytest.fixture(autouse=True, scope="session")
-def _silence() -> Iterator[None]:
-    """Keep log lines of the controller out of the way: they cost more than the passes."""
+def _worlds() -> Iterator[None]:
+    """Keep log lines out of the way, which cost more than passes; close what is left at the end."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield
     structlog.reset_defaults()
+    while PREPARED:
+        PREPARED.pop().close()

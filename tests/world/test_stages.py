@@ -11,7 +11,8 @@ import pytest
 from controller.api import names
 from controller.plan.observed import Hold
 from controller.plan.traffic.exposure import Exposure
-from tests.world.columns import WEIGHT, Column, reached
+from tests.world.columns import WEIGHT, Column
+from tests.world.copies import on_a_copy, prepared
 from tests.world.deeds import (
     Deed,
     act,
@@ -1098,9 +1099,11 @@ def _suffix(row: Row) -> str:
 
 @pytest.mark.parametrize(("row", "column", "expected"), list(_cells()))
 def test_event_in_stage(row: Row, column: Column, expected: Cell) -> None:
-    with reached(column, hold=row.hold, history=row.history) as world:
+    def story(world: World) -> None:
         row.does(world)
         expected.check(world)
+
+    on_a_copy(prepared(column, row.hold, history=row.history), story)
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "stages.md"

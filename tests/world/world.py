@@ -27,6 +27,8 @@ from tests.world.virtual import EPOCH, VirtualLoop
 
 CANARY = f"{NAME}-canary"
 POD_START_SECONDS = 2.0
+PROBE_SECONDS = 5.0
+"""Between two readiness probes: rarely, as most answers are the same; see `set_ready`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,6 +319,7 @@ class World(Kubectl):
         container = self._plane.kubelet.container(NAMESPACE, name_of(pod))
         assert container is not None
         container.health.ready = ready
+        self._plane.kubelet.pace.probe = 1.0
 
     def hold_new_pods(self) -> None:
         """Let no new pod start from now on: no node has room for it."""
@@ -351,7 +354,7 @@ class World(Kubectl):
             clock=self._clock,
             rng=rng,
             delays=Delays(deployments=0.05, replicasets=0.05, endpointslices=0.1),
-            pace=Pace(start=POD_START_SECONDS, termination=1.0),
+            pace=Pace(start=POD_START_SECONDS, termination=1.0, probe=PROBE_SECONDS),
         )
 
     async def _started(self) -> Process:
