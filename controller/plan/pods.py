@@ -132,9 +132,18 @@ def size(release: Release, draft: Draft, target: Exposure, *, at_least: int = 0)
         canary_spec(release, draft, {"replicas": needed}, f"scaled the canary up to {needed}")
     elif needed < have and release.widest.pods_needed(release.full) <= needed:
         left = release.settling(release.drained_after)
-        if left > 0:
+        if _is_lost(release, draft):
+            draft.note(changed=stamp(release.now))
+        elif left > 0:
             draft.wake_after(left)
         else:
             why = f"scaled the canary down to {needed}"
             canary_spec(release, draft, {"replicas": needed}, why, canary_refs(release))
     return needed
+
+
+def _is_lost(release: Release, draft: Draft) -> bool:
+    """Tell whether the Ingresses are gone and nothing says since when: the drain begins now."""
+    record = draft.record
+    is_timed = record is None or bool(record.changed)
+    return release.is_started and not release.found.our_ingresses and not is_timed

@@ -217,6 +217,8 @@ def _note_progress(release: Release, draft: Draft, asked: Asked, target: Exposur
         return
     if record.short:
         draft.note(short=False)
+    if record.changed and release.is_open:
+        draft.note(changed="")  # of an exposure that has ended; the Ingress says its own now
     if record.step != target.weight or not record.step_since:
         draft.note(step=target.weight, step_since=stamp(release.now))
         return
