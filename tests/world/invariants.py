@@ -283,10 +283,11 @@ def _note_served(look: Look, replica_set: Any) -> None:
         if (controller_of(entry) or {}).get("uid") == owner.get("uid")
         and status_of(entry).get("replicas")
     ]
-    counts = status_of(replica_set)
-    whole = counts.get("readyReplicas") == replicas_of(replica_set) == counts.get("replicas")
-    if [uid_of(entry) for entry in siblings] == [uid_of(replica_set)] and whole:
-        look.memory.served[str(owner.get("uid"))] = revision_of(template_of(replica_set))
+    if len(siblings) != 1:
+        return
+    alone, counts = siblings[0], status_of(siblings[0])
+    if counts.get("readyReplicas") == replicas_of(alone) == counts.get("replicas"):
+        look.memory.served[str(owner.get("uid"))] = revision_of(template_of(alone))
 
 
 # S: the state.

@@ -115,6 +115,18 @@ def test_a_paused_plan_stands_still_and_goes_on_with_continue() -> None:
         canary(weight=50)(world)
 
 
+def test_a_plan_goes_on_at_its_step_when_the_main_ingress_is_back() -> None:
+    with enrolled() as world:
+        world.annotate(steps="10/1m, 50/10m, 80")
+        world.set_image("v2")
+        world.run_until(lambda: world.weight() == 50, within=300)
+        world.run(1)
+        world.delete("ingresses")
+        world.settle()
+        world.apply(manifests.ingress())
+        canary(weight=50)(world)
+
+
 def test_a_pin_overrides_the_steps_while_it_stands() -> None:
     with enrolled() as world:
         world.annotate(steps="10/2m, 50")
@@ -244,6 +256,20 @@ def test_a_git_tool_that_makes_the_main_ingress_anew_stops_nothing_for_long() ->
         world.delete("ingresses")
         world.apply(manifests.ingress())
         canary(weight=WEIGHT)(world)
+
+
+def test_pods_outlive_an_ingress_that_vanished_together_with_its_main_by_a_drain() -> None:
+    with reached(Column.CANARY) as world:
+        world.annotate(weight="80")
+        canary(weight=80, pods=3)(world)
+        world.delete("ingresses", CANARY)
+        world.delete("ingresses")
+        world.run(35)
+        assert world.tags("canary") == {"v2": 3}
+        world.settle()
+        assert world.tags("canary") == {"v2": 1}
+        world.apply(manifests.ingress())
+        canary(weight=80, pods=3)(world)
 
 
 @pytest.mark.parametrize(
