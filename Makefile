@@ -37,7 +37,7 @@ check: $(VENV)/dev.stamp ## style, types, directions of imports, declared depend
 
 .PHONY: cover
 cover: $(VENV)/dev.stamp ## every branch of the decisions and the words is tested
-	@$(BIN)/pytest -n $(JOBS) --dist loadscope tests/controller tests/world \
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope tests/controller/plan tests/controller/api \
 	    --cov=controller.plan --cov=controller.api --cov-branch --cov-fail-under=100
 
 .PHONY: bench
