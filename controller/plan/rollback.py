@@ -1,5 +1,7 @@
 """`RollingBack` and `Aborted`: exposure 0 first, then drain, then pods (safety.md section 4)."""
 
+from dataclasses import replace
+
 from controller.api.objects import stamp
 from controller.plan.actions import end
 from controller.plan.draft import Draft, Story
@@ -74,7 +76,7 @@ def _replace(release: Release, draft: Draft) -> Story:
     """A newer template in mid-canary: close, drain, then give the canary the newer one."""
     record = draft.record
     if record is not None and record.revision != release.template_revision:
-        draft.record = record = new_record(release)
+        draft.record = record = replace(new_record(release), changed=_end_of_exposure(release))
         draft.tell("Superseded", f"revision {record.revision} takes the canary's place")
     why = f"revision {release.template_revision} replaces the canary"
     close(release, draft)
@@ -88,6 +90,16 @@ def _replace(release: Release, draft: Draft) -> Story:
     draft.note(since=stamp(release.now))  # the ready-deadline is for the pods that come now
     replace_template(release, draft, first_need(release))
     return _told(why)
+
+
+def _end_of_exposure(release: Release) -> str:
+    """Return when the superseded template's exposure ends: now, or when it had ended before.
+
+    The new record knows nothing of doors that were open, and an Ingress may vanish meanwhile.
+    """
+    if release.is_started:
+        return stamp(release.now)
+    return release.record.changed if release.record is not None else ""
 
 
 def plan_aborted(release: Release, _: Draft) -> Story:

@@ -143,7 +143,9 @@ def newer(**more: Any) -> Observed:
 def test_a_newer_template_closes_the_canary_and_begins_a_new_record() -> None:
     done = passed(newer(kept=record(step=10, approval=V2, falls=2)))
     assert done.exposure == CLOSED
-    assert done.record == record(revision=V3, generation=3, since=stamp(NOW), stale_pin="10")
+    now = stamp(NOW)
+    began = record(revision=V3, generation=3, since=now, stale_pin="10", changed=now)
+    assert done.record == began
     assert done.told == ["WeightLowered", "Superseded"]
     assert done.status.rejected is None
 
