@@ -539,6 +539,8 @@ def _pods_left(look: Look, change: Change) -> tuple[str, str, int] | None:
     if not change.is_of_ours or change.old is None:
         return None
     place, service = namespace_of(change.current), look.release(change.current)
+    if change.kind == "services" and not look.canary(place, service):
+        return None
     if change.kind == "services":
         same = change.new is not None and _selector(change.new) == _selector(change.old)
         return None if same else (place, service, 0)

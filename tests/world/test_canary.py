@@ -229,6 +229,16 @@ def test_every_main_ingress_has_a_canary_and_all_say_the_same() -> None:
         promoted()(world)
 
 
+def test_the_drain_before_a_newer_template_outlives_its_ingress() -> None:
+    with reached(Column.CANARY) as world:
+        world.set_image("v3")
+        closed_at_once(world)
+        world.delete("ingresses", CANARY)
+        world.run(35)
+        assert set(world.tags("canary")) == {"v2"}
+        canary("v3")(world)
+
+
 def test_a_main_ingress_that_comes_later_is_joined_once_its_canary_is_known() -> None:
     with reached(Column.CANARY) as world:
         world.apply(manifests.ingress("internal", host="internal.example", backend=NAME))
