@@ -3,9 +3,10 @@
 from controller.api import names
 from controller.api.objects import DEPLOYMENT, stamp
 from controller.plan.record import record_of
+from controller.plan.traffic.exposure import CLOSED
 from tests.controller.plan.applied import CANARY, object_in
 from tests.controller.plan.plans import passed
-from tests.controller.plan.worlds import LONG_AGO, NOW, record, running
+from tests.controller.plan.worlds import LONG_AGO, NOW, V2, record, running
 
 
 def test_the_drain_begins_now_where_the_ingresses_are_gone_and_nothing_says_since_when() -> None:
@@ -26,3 +27,13 @@ def test_the_time_of_an_exposure_that_ended_is_forgotten_once_the_canary_is_open
     after = record_of(canary)
     assert after is not None
     assert after.changed == ""
+
+
+def test_a_newer_template_keeps_the_end_of_an_exposure_that_was_over_before() -> None:
+    kept = record(revision="earlier", generation=1, changed=stamp(LONG_AGO))
+    done = passed(running(exposure=CLOSED, kept=kept))
+    canary = object_in(done.after, DEPLOYMENT, CANARY)
+    assert canary is not None
+    after = record_of(canary)
+    assert after is not None
+    assert (after.revision, after.changed) == (V2, stamp(LONG_AGO))
