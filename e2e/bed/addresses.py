@@ -1,12 +1,14 @@
-"""Gives each pod a loopback address of its own that no other bed on this machine uses."""
+"""Gives each pod an address of its own that no other bed on this machine uses."""
 
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import IPv4Network
 from pathlib import Path
 
-FIRST_BLOCK = 64
-BLOCKS = 256
+LOOPBACK = IPv4Network("127.64.0.0/10")
+"""Where pods live unless there is a network for them."""
+BLOCK_PREFIX = 18
 _LOCK_PORT = 47_111
 _UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
@@ -16,14 +18,14 @@ class NoAddressError(Exception):
 
 
 class AddressBlock:
-    """One of 256 blocks of 16,000 addresses in 127.64.0.0/10, held while this process lives.
+    """A block of 16,000 addresses of a network, held while this process lives.
 
     The block is claimed by binding a port on its last address: the kernel releases it with the
     process, however that ends.
     """
 
-    def __init__(self) -> None:
-        self._lock, self._prefix = _claim()
+    def __init__(self, network: IPv4Network = LOOPBACK) -> None:
+        self._lock, self._block = _claim(network)
         self._issued = self._addresses()
 
     def issue(self) -> str:
@@ -42,21 +44,17 @@ class AddressBlock:
         self._lock.close()
 
     def _addresses(self) -> Iterator[str]:
-        second, third = self._prefix
-        for high in range(64):
-            for low in range(1, 255):
-                yield f"127.{second}.{third + high}.{low}"
+        return (str(found) for found in self._block if 0 < found.packed[3] < 255)
 
 
-def _claim() -> tuple[socket.socket, tuple[int, int]]:
-    for block in range(BLOCKS):
-        prefix = (FIRST_BLOCK + block // 4, 64 * (block % 4))
+def _claim(network: IPv4Network) -> tuple[socket.socket, IPv4Network]:
+    for block in network.subnets(new_prefix=BLOCK_PREFIX):
         lock = socket.socket()
         with suppress(OSError):
-            lock.bind((f"127.{prefix[0]}.{prefix[1] + 63}.255", _LOCK_PORT))
-            return lock, prefix
+            lock.bind((str(block.broadcast_address), _LOCK_PORT))
+            return lock, block
         lock.close()
-    raise NoAddressError(f"all {BLOCKS} address blocks of 127.64.0.0/10 are taken by other beds")
+    raise NoAddressError(f"all address blocks of {network} are taken by other beds")
 
 
 def free_port() -> int:

@@ -1,17 +1,13 @@
 """The second port of the bed process: what the bed can do that no cluster can."""
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from e2e.bed.apiserver.server import ApiServer
-from e2e.bed.container import Container
 from e2e.bed.controlplane import ControlPlane
 from e2e.bed.faults import planned_fault
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from e2e.bed.podknobs import PodKnobs, refused
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +24,7 @@ class KnobServer:
             [
                 web.put("/bed/hold", self._set_hold),
                 web.put("/bed/delays", self._set_delays),
-                web.put("/bed/pods/{namespace}/{name}", self._set_pod),
-                web.post("/bed/pods/{namespace}/{name}/crash", self._crash_pod),
+                *PodKnobs(kubelet=self.plane.kubelet).routes(),
                 web.get("/bed/objects", self._objects),
                 web.get("/bed/requests", self._requests),
                 web.delete("/bed/requests", self._clear_requests),
@@ -49,27 +44,12 @@ class KnobServer:
         own = {field.name for field in fields(controllers.delays)}
         unknown = set(seconds) - own - {field.name for field in fields(pace)}
         if unknown:
-            return _refused(f"no such delay: {', '.join(sorted(unknown))}")
+            return refused(f"no such delay: {', '.join(sorted(unknown))}")
         mine = {name: value for name, value in seconds.items() if name in own}
         controllers.delays = replace(controllers.delays, **mine)
         for name in set(seconds) - own:
             setattr(pace, name, seconds[name])
         return web.json_response({})
-
-    async def _set_pod(self, request: web.Request) -> web.Response:
-        wanted: Mapping[str, Any] = await request.json()
-        container = self._container(request)
-        if container is None:
-            return _refused("no such pod is running")
-        for name in ("ready", "errors"):
-            if name in wanted:
-                setattr(container.health, name, wanted[name])
-        return web.json_response({})
-
-    async def _crash_pod(self, request: web.Request) -> web.Response:
-        place = request.match_info
-        found = self.plane.kubelet.crash(place["namespace"], place["name"])
-        return web.json_response({}) if found else _refused("no such pod is running")
 
     async def _objects(self, _: web.Request) -> web.Response:
         found = {
@@ -90,18 +70,10 @@ class KnobServer:
         try:
             self.server.faults[:] = [planned_fault(one) for one in await request.json()]
         except ValueError as error:
-            return _refused(str(error))
+            return refused(str(error))
         return web.json_response({})
 
     async def _forget_history(self, _: web.Request) -> web.Response:
         self.server.store.compact()
         self.server.end_watches()
         return web.json_response({})
-
-    def _container(self, request: web.Request) -> Container | None:
-        place = request.match_info
-        return self.plane.kubelet.container(place["namespace"], place["name"])
-
-
-def _refused(message: str) -> web.Response:
-    return web.Response(status=400, text=message)

@@ -5,19 +5,16 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from e2e.bed.addresses import why_not_bound
 from e2e.bed.container import Container, Settings, settings_of
 from e2e.bed.workloads.cluster import (
-    Cluster,
     Object,
-    StaleError,
     condition_of,
     format_time,
     is_finished,
     is_leaving,
-    merged,
     status_of,
 )
 
@@ -29,6 +26,22 @@ LOG = logging.getLogger(__name__)
 
 Runs = Callable[[Settings, str], Container]
 """Makes the container of a pod at an address."""
+
+
+class Pods(Protocol):
+    """The API server as a kubelet needs it; a pod that went away meanwhile is no error."""
+
+    def get(self, namespace: str, name: str) -> Object | None:
+        """Answer a pod as it was last seen, or `None`."""
+
+    async def bind(self, pod: Object, node: str) -> None:
+        """Give a pod that has none its node."""
+
+    async def write_status(self, pod: Object, status: Mapping[str, Any]) -> None:
+        """Tell what became of this very pod."""
+
+    async def remove(self, pod: Object) -> None:
+        """Delete this very pod, whose containers have ended."""
 
 
 @dataclass(slots=True)
@@ -71,23 +84,26 @@ class Kubelet:
 
     def __init__(
         self,
-        cluster: Cluster,
+        pods: Pods,
         *,
         runs: Runs,
         issue: Callable[[], str],
         clock: Callable[[], float],
         pace: Pace | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         """Arrange a kubelet.
 
         Args:
-            cluster: Where pods are read, and their status is written.
+            pods: Where pods are read, and their status is written.
             runs: Makes containers: real ones, or imaginary ones for virtual time.
             issue: Answers a fresh pod address.
             clock: Answers the present as seconds since 1970.
             pace: Delays; none by default.
+            host: The address of the node.
         """
-        self._cluster = cluster
+        self._api = pods
+        self._host = host
         self._runs = runs
         self._issue = issue
         self._clock = clock
@@ -180,7 +196,7 @@ class Kubelet:
             known.task.cancel()
 
     async def _run(self, pod: _Pod) -> None:
-        self._bind(pod)
+        await self._bind(pod)
         await asyncio.sleep(pod.settings.start_seconds)
         while True:
             await self._start(pod)
@@ -200,7 +216,7 @@ class Kubelet:
             await self._listen(pod)
         no_probe = pod.settings.probe is None and not pod.settings.never_ready
         pod.ready = no_probe and not pod.waiting
-        self._write(pod)
+        await self._write(pod)
 
     async def _listen(self, pod: _Pod) -> None:
         try:
@@ -222,7 +238,7 @@ class Kubelet:
             probing.cancel()
         pod.container.kill()
         pod.ready, pod.waiting = False, "CrashLoopBackOff"
-        self._write(pod)
+        await self._write(pod)
         await asyncio.sleep(self._backoff(pod))
 
     async def _probe(self, pod: _Pod) -> None:
@@ -237,7 +253,7 @@ class Kubelet:
             ready = answered or (pod.ready and failures < probe.failures)
             if ready != pod.ready and not pod.stopping:
                 pod.ready = ready
-                self._write(pod)
+                await self._write(pod)
             await asyncio.sleep(self.pace.probe or probe.period_seconds)
 
     async def _stop(self, pod: _Pod, running: asyncio.Task[None] | None, grace: float) -> None:
@@ -248,34 +264,29 @@ class Kubelet:
             running.cancel()
         await pod.container.terminate(max(0.0, end - self._clock()))
         pod.ready = False
-        self._write(pod, ended=True)
-        current = self._cluster.get("pods", pod.namespace, pod.name)
-        if current is not None and current["metadata"]["uid"] == pod.uid:
-            self._cluster.delete("pods", current, grace_seconds=0)
+        await self._write(pod, ended=True)
+        current = self._current(pod)
+        if current is not None:
+            await self._api.remove(current)
         self._forget(pod)
 
     def _stamp(self) -> str:
         return format_time(datetime.fromtimestamp(self._clock(), UTC))
 
-    def _bind(self, pod: _Pod) -> None:
+    async def _bind(self, pod: _Pod) -> None:
         current = self._current(pod)
         if current is not None and not current["spec"].get("nodeName"):
-            spec = merged(current["spec"], nodeName=NODE)
-            self._cluster.update("pods", merged(current, spec=spec))
+            await self._api.bind(current, NODE)
 
     def _current(self, pod: _Pod) -> Object | None:
-        found = self._cluster.get("pods", pod.namespace, pod.name)
+        found = self._api.get(pod.namespace, pod.name)
         return found if found is not None and found["metadata"]["uid"] == pod.uid else None
 
-    def _write(self, pod: _Pod, *, ended: bool = False) -> None:
+    async def _write(self, pod: _Pod, *, ended: bool = False) -> None:
         current = self._current(pod)
-        if current is None:
-            return
-        status = _status(pod, current, self._stamp(), ended=ended)
-        try:
-            self._cluster.update("pods", merged(current, status=status), "status")
-        except StaleError:  # It went away in the same instant.
-            LOG.debug("status of pod %s was not written", pod.name)
+        if current is not None:
+            status = _status(pod, current, self._stamp(), ended=ended)
+            await self._api.write_status(current, {"hostIP": self._host, **status})
 
 
 def _status(pod: _Pod, current: Object, stamp: str, *, ended: bool) -> dict[str, Any]:
@@ -286,9 +297,7 @@ def _status(pod: _Pod, current: Object, stamp: str, *, ended: bool) -> dict[str,
         "Ready": pod.ready,
     }
     return {
-        **status_of(current),
         "phase": "Running",
-        "hostIP": "127.0.0.1",
         "podIP": pod.address,
         "podIPs": [{"ip": pod.address}],
         "startTime": pod.started,

@@ -8,7 +8,7 @@ from e2e.bed.apiserver.store import Store
 from e2e.bed.container import ImaginaryContainer
 from e2e.bed.controlplane import ControlPlane
 from e2e.bed.kubelet import Kubelet, Pace, Runs
-from e2e.bed.storecluster import StoreCluster
+from e2e.bed.storecluster import StoreCluster, StorePods
 from e2e.bed.workloads.controllers import Controllers, Delays
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -52,7 +52,7 @@ def control_plane(
         StoreCluster(store=store), clock=clock, suffix=suffixes(rng), delays=delays
     )
     kubelet = Kubelet(
-        StoreCluster(store=store, agent="kubelet"),
+        StorePods(cluster=StoreCluster(store=store, agent="kubelet")),
         runs=runs,
         issue=issue or pod_addresses(),
         clock=clock,

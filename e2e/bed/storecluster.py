@@ -1,12 +1,15 @@
-"""The store's verbs as the simulated controllers know them."""
+"""The store's verbs as the simulated controllers and the kubelet know them."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from e2e.bed.apiserver.errors import ApiError
 from e2e.bed.apiserver.store import Store
-from e2e.bed.workloads.cluster import Object, StaleError
+from e2e.bed.workloads.cluster import Object, StaleError, merged, status_of
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +70,34 @@ class StoreCluster:
         except ApiError as error:
             if error.code not in {404, 409}:
                 raise
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StorePods:
+    """The pods of a store in this process, for its kubelet."""
+
+    cluster: StoreCluster
+
+    def get(self, namespace: str, name: str) -> Object | None:
+        """Answer the pod, or `None`."""
+        return self.cluster.get("pods", namespace, name)
+
+    async def bind(self, pod: Object, node: str) -> None:
+        """Give the pod its node."""
+        spec = merged(pod["spec"], nodeName=node)
+        self.cluster.update("pods", merged(pod, spec=spec))
+
+    async def write_status(self, pod: Object, status: Mapping[str, Any]) -> None:
+        """Write the pod's status."""
+        whole = {**status_of(pod), **status}
+        try:
+            self.cluster.update("pods", merged(pod, status=whole), "status")
+        except StaleError:  # It went away in the same instant.
+            LOG.debug("status of pod %s was not written", pod["metadata"]["name"])
+
+    async def remove(self, pod: Object) -> None:
+        """Delete the pod without grace."""
+        self.cluster.delete("pods", pod, grace_seconds=0)
 
 
 def _mutable(obj: Object) -> dict[str, Any]:
