@@ -1,7 +1,6 @@
 """Gathers everything one pass may look at into an `Observed`."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -39,6 +38,9 @@ from controller.tracker import Key, Tracker
 
 Reading = Object | tuple[Object, ...] | None
 """What a quorum read found: the object, all slices of a Service, or None."""
+
+States = frozenset[tuple[str, str]]
+"""The (uid, resourceVersion) of what a read found: equal ones found the same, byte for byte."""
 
 NOTHING_CONFIRMED: Final[Mapping[Ref, Reading]] = MappingProxyType({})
 
@@ -137,6 +139,12 @@ class Observer:
         ref = Ref(kind=objects.ENDPOINT_SLICE, namespace=namespace, name=name)
         return frozenset() if is_shown else frozenset({ref})
 
+    def states_of(self, ref: Ref) -> States:
+        """Return the states that the caches hold of what a read of this would find."""
+        if ref.kind == objects.ENDPOINT_SLICE:
+            return states(tuple(self.stores.find(ref.kind, "service", ref.namespace, ref.name)))
+        return states(self.stores.get(ref.kind, ref.namespace, ref.name))
+
     def observe(self, key: Key, confirmed: Mapping[Ref, Reading] = NOTHING_CONFIRMED) -> Observed:
         """Return the world of one release.
 
@@ -195,6 +203,10 @@ class _View:
         self._confirmed = {
             ref: found for ref, found in confirmed.items() if ref.namespace == self.namespace
         }
+        self._fresh: dict[Kind, dict[str, Object | None]] = {}
+        for ref, found in self._confirmed.items():
+            if not isinstance(found, tuple):
+                self._fresh.setdefault(ref.kind, {})[ref.name] = found
 
     def service(self) -> Object | None:
         """Return the enrolled Service."""
@@ -233,10 +245,10 @@ class _View:
         found = _Found([service])
         found.add(self._find(objects.SERVICE, "release", self.name))
         found.add([self._get(objects.SERVICE, canary_name(self.name))])
-        for values in self._pod_labels(deployments):
-            for key, value in _pairs(values):
-                filed = self._find(objects.SERVICE, "selector", pair(key, value))
-                found.add(it for it in filed if _could_select(it, values))
+        carried = self._pod_labels(deployments)
+        for label in _labels_that_pods_may_carry(carried):
+            filed = self._find(objects.SERVICE, "selector", label)
+            found.add(it for it in filed if any(_could_select(it, values) for values in carried))
         return found.sorted()
 
     def budgets(self, deployments: Iterable[Object]) -> tuple[Object, ...]:
@@ -246,9 +258,8 @@ class _View:
         found = _Found(self._find(kind, "release", self.name))
         found.add(self._find(kind, "selector", ANY_LABELS))
         found.add(self._get(kind, canary_name(name_of(it))) for it in deployments)
-        for values in self._pod_labels(deployments):
-            for key, value in _pairs(values):
-                found.add(self._find(kind, "selector", pair(key, value)))
+        for label in _labels_that_pods_may_carry(self._pod_labels(deployments)):
+            found.add(self._find(kind, "selector", label))
         return found.sorted()
 
     def autoscalers(self, deployments: Iterable[Object]) -> tuple[Object, ...]:
@@ -289,20 +300,18 @@ class _View:
             return self._newest(kind, reading)
         return self._stores.get(kind, self.namespace, name)
 
-    def _find(self, kind: Kind, index: str, value: str) -> Iterator[Object]:
-        """Yield what an index holds; what was read afresh comes in its fresh form, or not at all.
+    def _find(self, kind: Kind, index: str, value: str) -> Iterable[Object]:
+        """Return what an index holds; what was read afresh comes in its fresh form, or not at all.
 
         Every object read afresh is among the answers, filed here or not: it was asked for because
         it matters, and its fresh form may be what the index does not know yet.
         """
-        fresh = {
-            ref.name: reading
-            for ref, reading in self._confirmed.items()
-            if ref.kind == kind and not isinstance(reading, tuple)
-        }
         filed = self._stores.find(kind, index, self.namespace, value)
-        yield from (obj for obj in filed if name_of(obj) not in fresh)
-        yield from (self._newest(kind, obj) for obj in fresh.values() if obj is not None)
+        fresh = self._fresh.get(kind)
+        if fresh is None:
+            return filed
+        found = [obj for obj in filed if name_of(obj) not in fresh]
+        return found + [self._newest(kind, obj) for obj in fresh.values() if obj is not None]
 
     def _newest(self, kind: Kind, read: Object) -> Object:
         """Return the read state of an object, or the cached one if that is newer."""
@@ -317,6 +326,12 @@ class _View:
         """Return the labels of each Deployment's pods, ours among them."""
         ours = {**canary_selector(self.name), names.CANARY: ""}
         return [{**ours, **template_labels(it)} for it in deployments] or [ours]
+
+
+def states(reading: Reading) -> States:
+    """Return the states of what a read found."""
+    found = reading if isinstance(reading, tuple) else (reading,)
+    return frozenset((uid_of(obj), version_of(obj)) for obj in found if obj is not None)
 
 
 class _Found:
@@ -344,9 +359,14 @@ def _renamed(value: str) -> str:
     return canary_name(value) if value else "canary"
 
 
-def _pairs(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield every label that stable's or the canary's pods may carry."""
-    return chain(labels.items(), ((key, _renamed(value)) for key, value in labels.items()))
+def _labels_that_pods_may_carry(carried: Iterable[Mapping[str, str]]) -> set[str]:
+    """Return every label of these pods, and what a canary's may carry instead, each once."""
+    return {
+        pair(key, value)
+        for labels in carried
+        for key, own in labels.items()
+        for value in (own, _renamed(own))
+    }
 
 
 def _could_select(service: Object, labels: Mapping[str, str]) -> bool:

@@ -21,7 +21,7 @@ from controller.api.errors import (
 from controller.api.objects import Kind, Object
 from controller.apply import Applier, Failure
 from controller.cluster.client import Listing
-from controller.observe import Observer, Reading
+from controller.observe import Observer, Reading, States, states
 from controller.plan.observed import Hold, Observed, Ref
 from controller.plan.writes import Plan
 from controller.tracker import Key
@@ -51,7 +51,10 @@ class Reader(Protocol):
 
 
 class Queue(Protocol):
-    """The verbs of the work queue that say how a pass ended."""
+    """The verbs of the work queue that say how a pass ended, and one question."""
+
+    def is_dirty(self, key: Key) -> bool:
+        """Tell whether the key was added again since it was handed out."""
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Hand the key out again after so long, or sooner if asked."""
@@ -99,6 +102,10 @@ class _Readings:
     def missing(self, plan: Plan) -> frozenset[Ref]:
         """Return what a plan asks for and nobody has tried to read yet."""
         return plan.confirm - self.found.keys() - self.failed.keys()
+
+    def bears_out(self, seen: Mapping[Ref, States]) -> bool:
+        """Tell whether every read came and found what was seen before."""
+        return all(ref in self.found and states(self.found[ref]) == it for ref, it in seen.items())
 
     def with_more(self, more: "_Readings") -> "_Readings":
         return _Readings(found={**self.found, **more.found}, failed={**self.failed, **more.failed})
@@ -179,8 +186,9 @@ class Reconciler:
     async def _settled_plan(self, key: Key) -> tuple[Plan, "_Readings"]:
         """Decide, read afresh what the plan rests on, and decide again until nothing is missing.
 
-        What the last pass could not write is read before the first look: the cache may be what
-        made it fail.
+        Reads that show the very states that the plan saw bear it out: it is not made again. What
+        the last pass could not write is read before the first look: the cache may be what made
+        it fail.
 
         Raises:
             ClusterError: what no watch shows could not be read.
@@ -191,13 +199,17 @@ class Reconciler:
             raise error
         doubtful = await self._read(self._doubtful.get(key, frozenset()))
         readings = _Readings(found={**doubtful.found, **needed.found})
+        plan = self._planned(key, readings)
         for _ in range(ROUNDS):
-            plan = self._planned(key, readings)
             missing = readings.missing(plan)
             if not missing:
                 return plan, readings
-            readings = readings.with_more(await self._read(missing))
-        plan = self._planned(key, readings)
+            seen = {ref: self._observer.states_of(ref) for ref in missing}
+            more = await self._read(missing)
+            readings = readings.with_more(more)
+            if more.bears_out(seen) and not self._queue.is_dirty(key):
+                return plan, readings
+            plan = self._planned(key, readings)
         if readings.missing(plan):
             raise UnsettledError(f"{len(readings.missing(plan))} objects were still to be read")
         return plan, readings

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -232,14 +233,17 @@ def shortened(name: str, limit: int = names.NAME_LIMIT) -> str:
 
 def stamp(moment: datetime) -> str:
     """Return a UTC time as Kubernetes writes it, to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
+_STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 def moment_of(text: object) -> datetime | None:
     """Read a time written by `stamp`; None for anything else."""
-    if not isinstance(text, str):
+    if not isinstance(text, str) or _STAMP.fullmatch(text) is None:
         return None
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        return datetime.fromisoformat(text)
     except ValueError:
         return None

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 from controller.api import names
@@ -188,8 +189,14 @@ def _plain(value: Known | Outcome | Answer | None) -> dict[str, Any] | None:
 
 def status_in(service: Object) -> Status:
     """Read the status annotation; what is missing or overwritten with nonsense reads as unset."""
+    return _status_in(annotations_of(service).get(names.STATUS, "{}"))
+
+
+@lru_cache(maxsize=256)
+def _status_in(text: str) -> Status:
+    """Read the annotation's text; most passes read the same one again."""
     try:
-        values = json.loads(annotations_of(service).get(names.STATUS, "{}"))
+        values = json.loads(text)
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):

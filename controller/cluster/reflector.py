@@ -94,8 +94,10 @@ class Store:
 
     def find(self, index: str, value: str) -> tuple[Object, ...]:
         """Return the objects for which this index gave this value, in order of their names."""
-        keys = sorted(self._indexed[index].get(value, ()))
-        return tuple(self._objects[namespace][name] for namespace, name in keys)
+        keys = self._indexed[index].get(value)
+        if not keys:
+            return ()
+        return tuple(self._objects[namespace][name] for namespace, name in sorted(keys))
 
     def learn(self, obj: Object) -> None:
         """Take in the answer to a write of ours, unless the watch has already been there.

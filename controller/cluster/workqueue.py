@@ -104,6 +104,10 @@ class WorkQueue(Generic[K]):
         self._metrics.retried()
         self.add_after(key, min(BACKOFF_SECONDS * 2 ** min(failures, 30), BACKOFF_LIMIT_SECONDS))
 
+    def is_dirty(self, key: K) -> bool:
+        """Tell whether the key was added since it was handed out, or waits to be."""
+        return key in self._dirty
+
     def retries(self, key: K) -> int:
         """Return how often the key was added with back-off since it was forgotten."""
         return self._failures.get(key, 0)

@@ -5,6 +5,7 @@ Only facts that cannot be observed again are kept here (safety.md section 3, rul
 
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any, Literal
 
 from controller.api import names
@@ -64,9 +65,14 @@ class Record:
 
 def record_of(deployment: Object) -> Record | None:
     """Read the record; None where it is missing or somebody wrote nonsense over it."""
+    return _record_in(annotations_of(deployment).get(names.RELEASE, ""))
+
+
+@lru_cache(maxsize=256)
+def _record_in(text: str) -> Record | None:
+    """Read the annotation's text; most passes read the same one again."""
     try:
-        values = json.loads(annotations_of(deployment).get(names.RELEASE, ""))
-        return _checked(values)
+        return _checked(json.loads(text))
     except (ValueError, TypeError, RecursionError):
         return None
 

@@ -260,12 +260,17 @@ class Release:
         return max(wanted, self.record.replicas if self.record is not None else 1, 1)
 
     @cached_property
+    def canary_template_revision(self) -> str:
+        """The revision of the canary's own template, its changed labels included."""
+        return revision_of(template_of(self.canary or {}))
+
+    @cached_property
     def canary_set(self) -> ReplicaSet | None:
         """The ReplicaSet of the canary's present template."""
         if self.canary is None:
             return None
-        revision = revision_of(template_of(self.canary))
-        sets = [entry for entry in self._sets_of(self.canary) if entry.revision == revision]
+        current = self.canary_template_revision
+        sets = [entry for entry in self._sets_of(self.canary) if entry.revision == current]
         return sets[0] if sets else None
 
     def canary_ready(self, seconds: float = 0.0) -> int:
@@ -326,7 +331,7 @@ class Release:
         if self.template_revision != self.record.revision:
             return False
         derived = canary_template(self.stable, template_labels(self.canary))
-        return revision_of(derived) != revision_of(template_of(self.canary))
+        return revision_of(derived) != self.canary_template_revision
 
     @cached_property
     def are_canary_pods_selected(self) -> bool:

@@ -181,6 +181,10 @@ class FakeQueue:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Key] | tuple[str, Key, float]] = []
+        self.dirty: set[Key] = set()
+
+    def is_dirty(self, key: Key) -> bool:
+        return key in self.dirty
 
     def add_after(self, key: Key, seconds: float) -> None:
         self.told.append(("add_after", key, seconds))

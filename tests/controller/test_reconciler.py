@@ -160,6 +160,36 @@ async def test_nothing_is_written_before_what_it_rests_on_was_read(bench: Bench)
         ("list", "EndpointSlice", "kubernetes.io/service-name=app"),
         ("json_patch", "Deployment", "app"),
     ]
+
+
+async def test_a_plan_is_made_once_where_the_reads_find_what_it_saw(bench: Bench) -> None:
+    await bench.run(Plan(writes=(label(confirm=frozenset({STABLE, SLICES})),)))
+
+    assert [seen.confirmed for seen in bench.seen] == [frozenset()]
+
+
+async def test_a_plan_is_made_again_where_something_arrived_during_the_reads(bench: Bench) -> None:
+    bench.queue.dirty.add(KEY)
+
+    await bench.run(Plan(writes=(label(confirm=frozenset({STABLE, SLICES})),)))
+
+    assert [seen.confirmed for seen in bench.seen] == [frozenset(), frozenset({STABLE, SLICES})]
+
+
+@pytest.mark.parametrize(
+    ("kind", "newer"),
+    [
+        (objects.DEPLOYMENT, deployment(replicas=9)),
+        (objects.ENDPOINT_SLICE, slice_of("app", endpoint("app-1-y"))),
+    ],
+)
+async def test_a_plan_is_made_again_where_a_read_finds_something_newer(
+    bench: Bench, kind: Kind, newer: objects.Object
+) -> None:
+    bench.world.server.put(kind, newer)
+
+    await bench.run(Plan(writes=(label(confirm=frozenset({STABLE, SLICES})),)))
+
     assert [seen.confirmed for seen in bench.seen] == [frozenset(), frozenset({STABLE, SLICES})]
 
 
@@ -199,6 +229,7 @@ async def test_a_plan_that_never_stops_asking_starts_anew_later(bench: Bench) ->
         writes=(label(),),
     )
 
+    bench.queue.dirty.add(KEY)
     await bench.run()
 
     assert bench.queue.told == [("add_rate_limited", KEY)]
@@ -228,6 +259,7 @@ async def test_what_rests_on_old_reads_is_left_out(bench: Bench) -> None:
         return Plan(writes=(label(confirm=frozenset({STABLE})), tell()))
 
     bench.plan = plan
+    bench.queue.dirty.add(KEY)
     made = await bench.run()
 
     assert made.outcome == "UnsettledError"

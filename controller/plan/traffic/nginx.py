@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from controller.api import grammar, names, pattern
@@ -80,26 +81,15 @@ class Nginx:
         An unreadable weight or pattern, or endings whose share is unknown, is taken for
         everything: then nothing is raised on top of it and the repair is a lowering.
         """
-        annotations = annotations_of(ingress)
-        weight = annotations.get(self.key("canary-weight"), "0")
-        header = annotations.get(self.key("canary-by-header"))
-        accounts, suffix = self._accounts(annotations) if header else (_NOBODY, "")
-        cookie = annotations.get(self.key("canary-by-cookie"))
-        return Exposure(
-            weight=int(weight) if grammar.WEIGHT.fits(weight) else 100,
-            header=header,
-            accounts=accounts,
-            suffix=suffix,
-            share=_share(suffix),
+        written = annotations_of(ingress).get
+        cookie = written(self.key("canary-by-cookie"))
+        return _exposure(
+            weight=written(self.key("canary-weight"), "0"),
+            header=written(self.key("canary-by-header")),
+            value=written(self.key("canary-by-header-value"), ""),
+            text=written(self.key("canary-by-header-pattern"), ""),
             cookie=None if cookie == self.closing else cookie or "",
         )
-
-    def _accounts(self, annotations: Mapping[str, str]) -> tuple[frozenset[str], str]:
-        value = annotations.get(self.key("canary-by-header-value"))
-        if value:
-            return frozenset({value}), ""
-        written = annotations.get(self.key("canary-by-header-pattern"), "")
-        return pattern.decode(written) or (_NOBODY, UNKNOWN)
 
     def keys_for(self, exposure: Exposure) -> dict[str, str]:
         """Return the whole list of annotations for an exposure (routing.md 5.1)."""
@@ -190,6 +180,27 @@ def changed_at(ingress: Object) -> str:
     if isinstance(value, str) and moment_of(value) is not None:
         return value
     return str(metadata(ingress).get("creationTimestamp", ""))
+
+
+@lru_cache(maxsize=256)
+def _exposure(
+    *, weight: str, header: str | None, value: str, text: str, cookie: str | None
+) -> Exposure:
+    """Read the values of the keys; most passes read the same ones again."""
+    if not header:
+        accounts, suffix = _NOBODY, ""
+    elif value:
+        accounts, suffix = frozenset({value}), ""
+    else:
+        accounts, suffix = pattern.decode(text) or (_NOBODY, UNKNOWN)
+    return Exposure(
+        weight=int(weight) if grammar.WEIGHT.fits(weight) else 100,
+        header=header,
+        accounts=accounts,
+        suffix=suffix,
+        share=_share(suffix),
+        cookie=cookie,
+    )
 
 
 def _share(suffix: str) -> Fraction:
