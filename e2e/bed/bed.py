@@ -1,32 +1,22 @@
 """The embedded bed: one `async with` starts a cluster, a proxy and backends, and removes them."""
 
 import json
-import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
-from e2e.bed import manifests
-from e2e.bed.api import Api, normalised
+from e2e.bed.api import Api
 from e2e.bed.children import Child, environment
-from e2e.bed.client import Answer, Client, Request, Target
-from e2e.bed.controllerprocess import ROOT, ControllerProcess
-from e2e.bed.knobs import Knobs
+from e2e.bed.controllerprocess import ROOT
+from e2e.bed.knobs import Knobs, PodKnobs
 from e2e.bed.kubectl import Kubectl, cluster_config
-from e2e.bed.load import Load, ordinary_requests
 from e2e.bed.polling import wait_until
-from e2e.bed.proxy import Proxy
-
-CONTROL_APPLICATION = "control"
-"""The name of the application no release touches; its host is `control.example`."""
+from e2e.bed.served import Served, Write
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +33,7 @@ class Options:
 
 
 @dataclass(slots=True)
-class Bed:
+class Bed(Served):
     """A running bed; any number may run side by side.
 
     Example:
@@ -54,130 +44,46 @@ class Bed:
     """
 
     options: Options = field(default_factory=Options)
-    api: Api = field(init=False)
-    """The API server, for one namespace; `api_in` answers another."""
     knobs: Knobs = field(init=False)
     """What no cluster has: hold on and off, faults, delays, the pods' health, the request log."""
-    kubectl: Kubectl = field(init=False)
-    kubeconfig: Path = field(init=False)
-    folder: Path = field(init=False)
     server: str = field(init=False)
     """The URL of the API server."""
     pid: int = field(init=False)
     """Of the bed process."""
-    _proxy: Proxy | None = None
-    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
 
     @property
-    def proxy(self) -> Proxy:
-        """Answer the proxy; raises if the bed was built without one."""
-        if self._proxy is None:
-            raise RuntimeError("this bed was built without a proxy")
-        return self._proxy
+    def pods(self) -> PodKnobs:
+        """Answer what changes running pods."""
+        return self.knobs
 
-    @property
-    def target(self) -> Target:
-        """Answer where requests through the proxy go."""
-        return Target(port=self.proxy.port)
-
-    def api_in(self, namespace: str) -> Api:
-        """Answer the API server for another namespace."""
-        return Api(client=self.api.client, namespace=namespace)
-
-    async def request(
-        self, host: str, path: str = "/", headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        """Send one request through the proxy, over a fresh connection."""
-        client = Client(self.target)
-        named = tuple((headers or {}).items())
-        return await client.send(Request(host=host, path=path, headers=named, keep_alive=False))
-
-    async def serves(self, host: str, version: str, within: float = 15.0) -> None:
-        """Wait until a request to the host is answered by a pod of that version."""
-
-        async def answered() -> bool:
-            return (await self.request(host)).version == version
-
-        await wait_until(answered, within=within, what=f"{host} serves {version}")
-
-    async def settled(self, name: str, namespace: str = "", within: float = 30.0) -> None:
-        """Wait until a Deployment is complete, as `kubectl rollout status` does."""
-
-        async def complete() -> bool:
-            found = await self.api.get("deployments", name, namespace)
-            return found is not None and _is_complete(found)
-
-        await wait_until(complete, within=within, what=f"deployment {name} is complete")
-
-    async def add_control(self, replicas: int = 2) -> str:
-        """Apply the control application of the load tests; answers its host."""
-        host = f"{CONTROL_APPLICATION}.example"
-        await self.api.apply(
-            manifests.application(
-                CONTROL_APPLICATION,
-                namespace="bed-control",
-                host=host,
-                replicas=replicas,
-                image="control:control",
-            )
-        )
-        await self.serves(host, "control")
-        return host
-
-    async def load(self, host: str, *, control: bool = True, **bounds: Any) -> Load:
-        """Build a load on a host, not yet running.
-
-        Args:
-            host: Of the application under test.
-            control: Whether a tenth goes to the control application, added if need be.
-            bounds: `rate`, `count` and `seconds` of `Load`.
-        """
-        other = await self.add_control() if control else ""
-        return Load(self.target, ordinary_requests(host), control_host=other, **bounds)
-
-    @asynccontextmanager
-    async def controller(
-        self, *flags: str, name: str = "controller"
-    ) -> AsyncIterator[ControllerProcess]:
-        """Run `python -m controller` with these flags while the block runs."""
-        process = ControllerProcess(
-            kubeconfig=self.kubeconfig, folder=self.folder, flags=flags, name=name
-        )
-        try:
-            await process.start()
-            yield process
-        finally:
-            await process.stop()
-
-    async def dump(self, *, without: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-        """Answer every object by `PLURAL/NAMESPACE/NAME`, without ids, times and versions.
-
-        Args:
-            without: Plurals to leave out, such as `events` or `pods` with their random names.
-        """
+    async def objects(
+        self, namespace: str = "", *, without: Sequence[str] = ()
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Answer every object by `PLURAL/NAMESPACE/NAME`."""
         found = await self.knobs.objects()
+        wanted = f"/{namespace}/" if namespace else ""
+        left_out = tuple(f"{plural}/" for plural in without)
         return {
-            key: normalised(obj) for key, obj in found.items() if key.split("/")[0] not in without
+            key: obj for key, obj in found.items() if wanted in key and not key.startswith(left_out)
         }
 
+    async def writes(self) -> Sequence[Write]:
+        """Answer what the controller wrote since `forget_writes`; no Lease, no dry runs."""
+        return [
+            Write(method=request["method"], path=request["path"])
+            for request in await self.knobs.requests()
+            if request["agent"].startswith("serinus")
+            and request["method"] != "GET"
+            and request["query"].get("dryRun") != "All"
+            and "leases" not in request["path"]
+        ]
+
+    async def forget_writes(self) -> None:
+        """Begin to collect the controller's writes anew."""
+        await self.knobs.clear_requests()
+
     async def _start(self) -> None:
-        self.folder = self._folder()
+        self.folder = self._new_folder(self.options.folder)
         ports = await self._start_process()
         self.server = ports["api"]
         self.kubeconfig = self.folder / "kubeconfig"
@@ -186,16 +92,7 @@ class Bed:
         self.api = Api(client=await self._client(self.server))
         self.knobs = Knobs(client=await self._client(ports["knobs"]))
         if self.options.proxy:
-            self._proxy = await Proxy.start(kubeconfig=self.kubeconfig, folder=self.folder)
-            self._stack.push_async_callback(self._proxy.stop)
-
-    def _folder(self) -> Path:
-        if self.options.folder:
-            self.options.folder.mkdir(parents=True, exist_ok=True)
-            return self.options.folder
-        folder = Path(tempfile.mkdtemp(prefix="serinus-bed-"))
-        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        return folder
+            await self._start_proxy(self.kubeconfig)
 
     async def _client(self, url: str) -> httpx.AsyncClient:
         client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30.0)
@@ -234,10 +131,3 @@ class Bed:
         await wait_until(is_ready, within=20.0, what="the bed process is ready")
         ports: Mapping[str, str] = json.loads(ready.read_text())
         return ports
-
-
-def _is_complete(deployment: Mapping[str, Any]) -> bool:
-    status, replicas = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
-    counters = ("updatedReplicas", "replicas", "availableReplicas")
-    observed = (status.get("observedGeneration") or 0) >= deployment["metadata"]["generation"]
-    return observed and all((status.get(counter) or 0) == replicas for counter in counters)

@@ -8,25 +8,10 @@ import httpx
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Knobs:
-    """The second port of the bed process."""
+class PodKnobs:
+    """What a kubelet of processes can do to its pods."""
 
     client: httpx.AsyncClient
-
-    async def set_hold(self, *, on: bool) -> None:
-        """Switch the policies of the admission hold on or off."""
-        await self._put("/bed/hold", {"on": on})
-
-    async def set_delays(self, **seconds: float) -> None:
-        """Make parts of the cluster sluggish.
-
-        Args:
-            seconds: `deployments`, `replicasets`, `endpointslices` (from a change to the
-                controller's pass), `start` (of a container), `termination` (from a pod's deletion
-                to its SIGTERM), `backoff` (before the first restart), `probe` (between two
-                readiness probes); those left out stay as they are.
-        """
-        await self._put("/bed/delays", seconds)
 
     async def set_pod(
         self,
@@ -45,6 +30,34 @@ class Knobs:
         """End a pod's process; the kubelet starts it again after its back-off."""
         answer = await self.client.post(f"/bed/pods/{namespace}/{name}/crash")
         answer.raise_for_status()
+
+    async def _get(self, path: str) -> Any:
+        return (await self.client.get(path)).raise_for_status().json()
+
+    async def _put(self, path: str, body: Any) -> None:
+        answer = await self.client.put(path, json=body)
+        if answer.is_error:
+            raise ValueError(f"{path}: {answer.text}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Knobs(PodKnobs):
+    """The second port of the bed process."""
+
+    async def set_hold(self, *, on: bool) -> None:
+        """Switch the policies of the admission hold on or off."""
+        await self._put("/bed/hold", {"on": on})
+
+    async def set_delays(self, **seconds: float) -> None:
+        """Make parts of the cluster sluggish.
+
+        Args:
+            seconds: `deployments`, `replicasets`, `endpointslices` (from a change to the
+                controller's pass), `start` (of a container), `termination` (from a pod's deletion
+                to its SIGTERM), `backoff` (before the first restart), `probe` (between two
+                readiness probes); those left out stay as they are.
+        """
+        await self._put("/bed/delays", seconds)
 
     async def objects(self) -> dict[str, dict[str, Any]]:
         """Answer every object by `PLURAL/NAMESPACE/NAME`."""
@@ -67,11 +80,3 @@ class Knobs:
     async def forget_history(self) -> None:
         """Cut every watch and forget old versions: each that comes back gets 410."""
         (await self.client.post("/bed/forget-history")).raise_for_status()
-
-    async def _get(self, path: str) -> Any:
-        return (await self.client.get(path)).raise_for_status().json()
-
-    async def _put(self, path: str, body: Any) -> None:
-        answer = await self.client.put(path, json=body)
-        if answer.is_error:
-            raise ValueError(f"{path}: {answer.text}")

@@ -7,7 +7,7 @@ from aiohttp import web
 from e2e.bed.apiserver.server import ApiServer
 from e2e.bed.controlplane import ControlPlane
 from e2e.bed.faults import planned_fault
-from e2e.bed.podknobs import PodKnobs, refused
+from e2e.bed.podknobserver import PodKnobServer, refused
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +24,7 @@ class KnobServer:
             [
                 web.put("/bed/hold", self._set_hold),
                 web.put("/bed/delays", self._set_delays),
-                *PodKnobs(kubelet=self.plane.kubelet).routes(),
+                *PodKnobServer(kubelet=self.plane.kubelet).routes(),
                 web.get("/bed/objects", self._objects),
                 web.get("/bed/requests", self._requests),
                 web.delete("/bed/requests", self._clear_requests),

@@ -4,9 +4,10 @@ This is the one module of the scenarios that knows a bed; another bed needs anot
 """
 
 import asyncio
+import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,21 +19,51 @@ from e2e.bed.controllerprocess import ControllerProcess
 from e2e.bed.kubectl import Kubectl
 from e2e.bed.load import Load, ordinary_requests
 from e2e.bed.polling import wait_until
+from e2e.bed.served import Served, Write
+from e2e.controlplane import bed as controlplane
 from e2e.scenarios.watching import Watcher
 
-QUIET_SECONDS = 2.0
-"""Longer than any wait of a controller with these flags."""
 PATIENCE = 90.0
 """Seconds for whatever has to happen in the end; machines can be busy."""
-FLAGS = ("--propagation-wait=200ms", "--drain-wait=300ms", "--ready-wait=100ms", "--qps=500")
-"""The bed's proxy follows in milliseconds, and many releases go on at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ground:
+    """What scenarios run on.
+
+    Attributes:
+        bed: Builds it, with the policies of the admission hold or without.
+        flags: Of the controller.
+        quiet_seconds: Longer than any wait of a controller with these flags.
+    """
+
+    bed: Callable[[bool], Served]
+    flags: Sequence[str]
+    quiet_seconds: float
+
+
+GROUNDS = {
+    # The proxy follows in milliseconds, and many releases go on at once.
+    "embedded": Ground(
+        bed=lambda hold: Bed(Options(hold=hold)),
+        flags=("--propagation-wait=200ms", "--drain-wait=300ms", "--ready-wait=100ms", "--qps=500"),
+        quiet_seconds=2.0,
+    ),
+    "controlplane": Ground(
+        bed=lambda hold: controlplane.ControlPlane(controlplane.Options(hold=hold)),
+        flags=("--propagation-wait=1s", "--drain-wait=1s", "--ready-wait=100ms", "--qps=500"),
+        quiet_seconds=4.0,
+    ),
+}
+GROUND = GROUNDS[os.environ.get("SERINUS_BED", "embedded")]
+"""The one switch between the beds."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Cluster:
     """A running cluster with the controller in it."""
 
-    bed: Bed
+    bed: Served
     controller: ControllerProcess
     watcher: Watcher
     client: Client
@@ -70,17 +101,16 @@ class Cluster:
 
     async def set_pod(self, namespace: str, pod: str, *, ready: bool) -> None:
         """Let a pod's readiness probe succeed or fail."""
-        await self.bed.knobs.set_pod(pod, namespace, ready=ready)
+        await self.bed.pods.set_pod(pod, namespace, ready=ready)
 
     async def crash_pod(self, namespace: str, pod: str) -> None:
         """End a pod's process."""
-        await self.bed.knobs.crash_pod(pod, namespace)
+        await self.bed.pods.crash_pod(pod, namespace)
 
     async def dump(self, namespace: str) -> dict[str, dict[str, Any]]:
         """Answer what its owner has in a namespace, without ids, times and versions."""
         made = ("pods", "replicasets", "endpointslices", "events", "endpoints")
-        found = await self.bed.dump(without=made)
-        return {key: obj for key, obj in found.items() if f"/{namespace}/" in key}
+        return await self.bed.dump(namespace, without=made)
 
     async def start_controller(self) -> None:
         """Start the controller again after its end, and wait until it is ready."""
@@ -96,24 +126,17 @@ class Cluster:
             found = "".join(line for line in lines if line.startswith("workqueue_adds_total"))
             if not found or found != passes:
                 passes, since = found, time.monotonic()
-            return time.monotonic() - since > QUIET_SECONDS
+            return time.monotonic() - since > GROUND.quiet_seconds
 
         await wait_until(has_rested, within=PATIENCE, every=0.2, what="the controller is quiet")
 
-    async def writes(self) -> list[Mapping[str, Any]]:
+    async def writes(self) -> Sequence[Write]:
         """Answer what the controller wrote since `forget_writes`; no Lease, no dry runs."""
-        return [
-            request
-            for request in await self.bed.knobs.requests()
-            if request["agent"].startswith("serinus")
-            and request["method"] != "GET"
-            and request["query"].get("dryRun") != "All"
-            and "leases" not in request["path"]
-        ]
+        return await self.bed.writes()
 
     async def forget_writes(self) -> None:
         """Begin to count the controller's writes anew."""
-        await self.bed.knobs.clear_requests()
+        await self.bed.forget_writes()
 
 
 @asynccontextmanager
@@ -125,11 +148,11 @@ async def running(hold: str) -> AsyncIterator[Cluster]:
             `pause`: it cannot, and the controller pauses.
     """
     admits = hold == "admission"
-    async with Bed(Options(hold=admits)) as bed:
+    async with GROUND.bed(admits) as bed:
         process = ControllerProcess(
-            kubeconfig=bed.kubeconfig,
+            kubeconfig=bed.controller_kubeconfig,
             folder=bed.folder,
-            flags=(*FLAGS, f"--hold={'auto' if admits else 'pause'}"),
+            flags=(*GROUND.flags, f"--hold={'auto' if admits else 'pause'}"),
         )
         watcher = Watcher(client=bed.api.client)
         follows = asyncio.create_task(watcher.run())

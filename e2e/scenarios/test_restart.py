@@ -106,7 +106,7 @@ async def restarted(cluster: Cluster) -> Restarted:
     await cluster.start_controller()
     await cluster.is_quiet()
     return Restarted(
-        writes=[f"{request['method']} {request['path']}" for request in await cluster.writes()],
+        writes=[f"{write.method} {write.path}" for write in await cluster.writes()],
         before=before,
         after={name: await cluster.dump(app.namespace) for name, app in apps.items()},
     )

@@ -191,8 +191,10 @@ async def test_a_pod_can_be_made_unready_failing_or_crash(bed: Bed) -> None:
     await wait_until(lambda: only_answers(bed, other), what="the unready pod is left out")
     await bed.knobs.set_pod(one, ready=True)
     await bed.settled("myapp-canary")
+    await bed.knobs.set_delays(backoff=5.0)  # on a busy machine it would be back too soon
     await bed.knobs.crash_pod(other)
     await wait_until(lambda: only_answers(bed, one), what="the crashed pod is left out")
+    await bed.knobs.set_delays(backoff=0.05)
     await bed.settled("myapp-canary")
 
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PodKnobs:
-    """Answers what `e2e.bed.knobs.Knobs` asks about pods."""
+class PodKnobServer:
+    """Answers `e2e.bed.knobs.PodKnobs`."""
 
     kubelet: Kubelet
 

@@ -1,0 +1,1 @@
+"""The real bed: etcd, kube-apiserver and kube-controller-manager, with processes for pods."""
