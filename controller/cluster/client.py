@@ -6,12 +6,14 @@ import copy
 import json
 import os
 import re
+import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import aiohttp
 import jsonpatch
@@ -229,6 +231,10 @@ class Client:
         self._bucket = Bucket(qps, clock)
         self._time = ServerTime(clock)
         self._background: list[asyncio.Task[None]] = []
+        # Left to itself the session looks for a proxy and for a netrc entry in a thread of its
+        # own before each request, and a netrc entry for the server would refuse our token.
+        configuration.client_session_kwargs = {"trust_env": False}
+        configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
         self._api = ApiClient(configuration)
         # The server takes the field manager from the agent where a request names none.
         self._api.user_agent = f"serinus/{controller.__version__}"
@@ -646,6 +652,14 @@ async def _load(
         raise UsageError(f"--kubeconfig {paths}: {type(error).__name__}: {error}") from error
     context = loader.current_context.get("context") or {}
     return loader, str(context.get("namespace") or "default")
+
+
+def _proxy_for(address: str) -> str | None:
+    """Return the proxy that the environment names for an address, as kubectl takes it."""
+    parts = urlsplit(address)
+    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
 
 
 def _loader(paths: str, context: str | None, identity: Identity) -> Any:

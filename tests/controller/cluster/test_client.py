@@ -5,6 +5,7 @@ from typing import Any
 
 import jsonpatch
 import pytest
+from kubernetes.aio.client import Configuration
 
 from controller.api.errors import (
     ConflictError,
@@ -340,6 +341,40 @@ class TestConnect:
         path = kubeconfig(tmp_path, Server(), user={})
         with pytest.raises(UsageError, match="elsewhere"):
             await Client.connect(Settings(kubeconfig=path, context="elsewhere"))
+
+
+class TestEnvironment:
+    async def test_the_proxy_that_the_environment_names_is_asked(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with serving(says(thing("web"))) as server:
+            monkeypatch.setenv("http_proxy", server.url)
+            monkeypatch.setenv("no_proxy", "")
+            client = Client(Configuration(host="http://api.example"))
+            assert await client.get(SERVICE, "shop", "web") == thing("web")
+            await client.close()
+        assert server.seen[0].headers["Host"] == "api.example"
+
+    async def test_no_proxy_is_asked_for_an_address_that_the_environment_excepts(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        async with talking(says(thing("web"))) as (_, client):
+            assert await client.get(SERVICE, "shop", "web") == thing("web")
+
+    async def test_a_netrc_entry_for_the_server_does_not_take_the_place_of_the_token(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine 127.0.0.1 login somebody password secret")
+        monkeypatch.setenv("NETRC", str(netrc))
+        async with serving(says(thing("web"))) as server:
+            path = kubeconfig(tmp_path, server, user={"token": "ours"})
+            client = await Client.connect(Settings(kubeconfig=path))
+            await client.get(SERVICE, "shop", "web")
+            await client.close()
+        assert server.seen[0].headers["Authorization"] == "Bearer ours"
 
 
 def kubeconfig(directory: Path, server: Server, user: dict[str, Any]) -> str:
