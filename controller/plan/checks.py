@@ -29,6 +29,7 @@ class Hold:
 Check = Callable[[Release, Exposure], Hold | None]
 
 WAITING_FOR_PODS = "WaitingForPods"
+ROUTE_MISSING = "RouteMissing"
 
 
 def hold_on(release: Release, target: Exposure) -> Hold | None:
@@ -91,7 +92,7 @@ def _routes(release: Release, _: Exposure) -> Hold | None:
     if not missing and release.found.mains:
         return None
     return Hold(
-        reason="RouteMissing",
+        reason=ROUTE_MISSING,
         message=f"the canary Ingress beside {', '.join(missing) or 'the main one'} is missing",
     )
 

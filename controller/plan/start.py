@@ -2,10 +2,10 @@
 
 from controller.api import names
 from controller.api.intent import Intent
-from controller.api.objects import annotations_of, spec_of, stamp
+from controller.api.objects import INGRESS, annotations_of, spec_of, stamp
 from controller.api.pattern import share_of, suffix_text
 from controller.plan.actions import approve, end
-from controller.plan.checks import WAITING_FOR_PODS, Hold, hold_on, pods_hold
+from controller.plan.checks import ROUTE_MISSING, WAITING_FOR_PODS, Hold, hold_on, pods_hold
 from controller.plan.draft import Draft, Story
 from controller.plan.pods import create_canary, ensure_budget, ensure_service, size
 from controller.plan.ramp import Asked, asked_of
@@ -76,6 +76,8 @@ def plan_start(release: Release, draft: Draft) -> Story:
     hold = hold_on(release, target)
     move(release, draft, target, hold)
     if hold is not None:
+        if hold.reason == ROUTE_MISSING and any(it.kind == INGRESS for it in draft.writes):
+            hold = Hold(reason="WaitingForProxy", message="creating the canary Ingress, closed")
         return _story(hold, asked, needed)
     if not target.is_open:
         draft.note(step=0, step_since=stamp(release.now))

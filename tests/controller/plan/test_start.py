@@ -123,7 +123,7 @@ def test_the_route_comes_closed_after_the_pods_are_known() -> None:
     done = passed(starting(ALICE))
     assert done.does == [f"create Ingress {CANARY}"]
     assert done.exposure == CLOSED
-    assert done.reason == "RouteMissing"
+    assert done.status.message == "creating the canary Ingress, closed"
 
 
 @pytest.mark.parametrize(("age", "made"), [(9.0, False), (10.0, True)])
