@@ -14,7 +14,7 @@ JOBS ?= auto
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---- what users and contributors run ------------------------------------------------------------
 
@@ -25,6 +25,14 @@ demo: $(VENV)/bed.stamp ## a release from start to promotion, with a real proxy 
 .PHONY: test
 test: $(VENV)/dev.stamp ## all tests: units, the simulated world, scenarios on the bed; ARGS="-k NAME" picks some
 	@$(BIN)/pytest -n $(JOBS) --dist loadscope $(ARGS)
+
+.PHONY: controlplane
+controlplane: $(VENV)/bed.stamp ## build etcd and Kubernetes once, into a cache outside the tree; needs Go
+	@$(BIN)/python -m e2e.controlplane.build
+
+.PHONY: e2e
+e2e: $(VENV)/dev.stamp ## the scenarios on a real control plane, in a network namespace of its own; ARGS=PATHS picks some
+	@$(BIN)/python -m e2e.controlplane $(ARGS)
 
 .PHONY: check
 check: $(VENV)/dev.stamp ## style, types, directions of imports, declared dependencies; cheapest first

@@ -85,6 +85,13 @@ class Api:
         items: list[Object] = found["items"]
         return items
 
+    async def list_everywhere(self, plural: str, *, labels: str = "") -> Sequence[Object]:
+        """Answer the objects of a kind in all namespaces; `labels` is a selector."""
+        params = {"labelSelector": labels} if labels else {}
+        found = await self._send("GET", f"/{_GROUP_OF[plural]}/{plural}", params=params)
+        items: Sequence[Object] = found["items"]
+        return items
+
     async def patch(self, plural: str, name: str, change: Object, namespace: str = "") -> Object:
         """Change an object by a merge patch."""
         path = self._path(plural, name, namespace)

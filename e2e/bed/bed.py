@@ -71,9 +71,8 @@ class Bed(Served):
         """Answer what the controller wrote since `forget_writes`; no Lease, no dry runs."""
         return [
             Write(method=request["method"], path=request["path"])
-            for request in await self.knobs.requests()
-            if request["agent"].startswith("serinus")
-            and request["method"] != "GET"
+            for request in await self._of_the_controller()
+            if request["method"] != "GET"
             and request["query"].get("dryRun") != "All"
             and "leases" not in request["path"]
         ]
@@ -81,6 +80,19 @@ class Bed(Served):
     async def forget_writes(self) -> None:
         """Begin to collect the controller's writes anew."""
         await self.knobs.clear_requests()
+
+    async def forbidden(self) -> Sequence[str]:
+        """Answer what the controller asked for and was not allowed."""
+        found = await self._of_the_controller()
+        return [f"{one['method']} {one['path']}" for one in found if one["status"] == 403]
+
+    async def asked(self) -> int:
+        """Count the requests of the controller, of the last 100,000 that came."""
+        return len(await self._of_the_controller())
+
+    async def _of_the_controller(self) -> list[dict[str, Any]]:
+        found = await self.knobs.requests()
+        return [request for request in found if request["agent"].startswith("serinus")]
 
     async def _start(self) -> None:
         self.folder = self._new_folder(self.options.folder)

@@ -106,6 +106,8 @@ class Client:
     target: Target
     timeout: float = 5.0
     """Seconds for one request, its connection included."""
+    sent: int = 0
+    """Requests so far, whatever became of them."""
     _idle: list[tuple[_Streams, float]] = field(default_factory=list)
 
     async def send(self, request: Request) -> Answer:
@@ -115,6 +117,7 @@ class Client:
             OSError: The connection was refused, broke, or nothing came in time.
             EOFError: The answer ended early.
         """
+        self.sent += 1
         async with asyncio.timeout(self.timeout):
             streams = self._reusable() if request.keep_alive else None
             streams = streams or await self._connect()

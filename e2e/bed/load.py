@@ -159,6 +159,10 @@ class Load:
             for task in self._pending:
                 task.cancel()
             client.close()
+        return self.report()
+
+    def report(self) -> Report:
+        """Report on the requests that are answered so far."""
         return Report(outcomes=sorted(self._outcomes, key=lambda outcome: outcome.second))
 
     def _is_over(self, number: int, began: float) -> bool:

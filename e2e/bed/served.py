@@ -89,6 +89,14 @@ class Served(ABC):
     async def forget_writes(self) -> None:
         """Begin to collect the controller's writes anew."""
 
+    @abstractmethod
+    async def forbidden(self) -> Sequence[str]:
+        """Answer what the controller asked for and was not allowed."""
+
+    @abstractmethod
+    async def asked(self) -> int:
+        """Count the requests of the controller to the API server."""
+
     @property
     def controller_kubeconfig(self) -> Path:
         """Answer the kubeconfig the controller is given."""

@@ -23,8 +23,13 @@ from e2e.controlplane.build import built
 from e2e.controlplane.credentials import Credentials
 from e2e.controlplane.servers import Servers
 
-POLICIES = ("hold.yaml", "warn.yaml")
-"""Of `manifests/policies`: those that hold."""
+MANIFESTS = ROOT / "manifests"
+OVERLAY = MANIFESTS / "overlays" / "cluster"
+"""What a user applies."""
+HOLD = tuple(MANIFESTS / "policies" / name for name in ("hold.yaml", "warn.yaml"))
+"""What a user leaves out where the controller pauses."""
+APPLICATION = "app.kubernetes.io/name=serinus"
+"""Selects what the overlay is made of."""
 PROBE = "bed-probe"
 """The namespace and name of a Deployment that shows when the policies are in force."""
 START_SECONDS = 60.0
@@ -43,7 +48,7 @@ class Options:
     """How a bed is built."""
 
     hold: bool = True
-    """Whether the policies of the admission hold are applied."""
+    """Whether the policies of the admission hold stay where the overlay put them."""
     folder: Path | None = None
     """Where logs and state go; by default a temporary folder that is removed at the end."""
 
@@ -61,6 +66,7 @@ class ControlPlane(Served):
     _servers: Servers = field(init=False)
     _credentials: Credentials = field(init=False)
     _knobs: PodKnobs = field(init=False)
+    _account: Path = field(init=False)
     _resources: list[_Resource] = field(default_factory=list, init=False)
 
     @property
@@ -70,8 +76,8 @@ class ControlPlane(Served):
 
     @property
     def controller_kubeconfig(self) -> Path:
-        """Answer the kubeconfig the controller is given."""
-        return self._kubeconfig("bed:controller")
+        """Answer the kubeconfig of the controller's service account."""
+        return self._account
 
     async def objects(
         self, namespace: str = "", *, without: Sequence[str] = ()
@@ -99,6 +105,14 @@ class ControlPlane(Served):
         """Begin to collect the controller's writes anew."""
         self.audit.forget()
 
+    async def forbidden(self) -> Sequence[str]:
+        """Answer what the controller asked for and was not allowed."""
+        return self.audit.forbidden()
+
+    async def asked(self) -> int:
+        """Count the requests of the controller to the API server."""
+        return self.audit.count()
+
     async def _start(self) -> None:
         programs = built()
         self.folder = self._new_folder(self.options.folder)
@@ -108,18 +122,16 @@ class ControlPlane(Served):
         )
         self._stack.push_async_callback(self._servers.stop)
         await self._servers.start()
-        self.audit = Audit(path=self._servers.audit_log, user="bed:controller")
         self.kubeconfig = self._kubeconfig("bed:kubectl")
         self.kubectl = Kubectl(kubeconfig=self.kubeconfig, cache=self.folder / "kubectl-cache")
         self.api = Api(client=await self._client())
         await self.api.apply(manifests.ingress_class())
         self._knobs = PodKnobs(client=await self._start_node())
-        if self.options.hold:
-            await self._apply_policies()
+        await self._install()
         await self._start_proxy(self._kubeconfig("bed:proxy"))
 
-    def _kubeconfig(self, user: str) -> Path:
-        return self._credentials.kubeconfig(self._servers.url, self._servers.authority, user)
+    def _kubeconfig(self, user: str, token: str = "") -> Path:
+        return self._credentials.kubeconfig(self._servers.url, self._servers.authority, user, token)
 
     async def _client(self) -> httpx.AsyncClient:
         token = self._credentials.tokens["bed:scenario"]
@@ -158,17 +170,41 @@ class ControlPlane(Served):
         client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30.0)
         return await self._stack.enter_async_context(client)
 
-    async def _apply_policies(self) -> None:
-        """Apply the policies, and return when they hold a Deployment."""
-        for name in POLICIES:
-            await self.kubectl("apply", "-f", str(ROOT / "manifests" / "policies" / name))
+    async def _install(self) -> None:
+        """Apply what a user applies, and return when its policies are in force.
+
+        The controller itself runs beside, as its service account: there is no image of it here.
+        """
+        await self.kubectl("apply", "-k", str(OVERLAY), within=START_SECONDS)
+        if not self.options.hold:
+            files = [word for path in HOLD for word in ("-f", str(path))]
+            await self.kubectl("delete", *files, within=START_SECONDS)
+        (account,) = await self.api.list_everywhere("serviceaccounts", labels=APPLICATION)
+        namespace, name = account["metadata"]["namespace"], account["metadata"]["name"]
+        await self.kubectl("scale", "deployment", "-n", namespace, "--replicas=0", name)
+        user = f"system:serviceaccount:{namespace}:{name}"
+        self.audit = Audit(path=self._servers.audit_log, user=user)
+        self._account = self._kubeconfig(user, await self._token(namespace, name))
+        await self._holds_as_told()
+
+    async def _token(self, namespace: str, account: str) -> str:
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        answer = await self.api.client.post(path, json={"spec": {"expirationSeconds": 86_400}})
+        return str(answer.raise_for_status().json()["status"]["token"])
+
+    async def _holds_as_told(self) -> None:
+        """Wait until a Deployment is held, or is not."""
         probe = self.api_in(PROBE)
         written = manifests.deployment(PROBE, namespace=PROBE, replicas=0)
         written["metadata"]["labels"] = {"serinus.dev/held": PROBE}
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PROBE}}
         await probe.apply(namespace, written)
+
+        async def is_as_told() -> bool:
+            return await self._is_held() == self.options.hold
+
         await wait_until(
-            self._is_held, within=START_SECONDS, every=0.1, what="the policies are in force"
+            is_as_told, within=START_SECONDS, every=0.1, what="the policies are in force"
         )
         await probe.delete("namespaces", PROBE)
 

@@ -12,7 +12,6 @@ MASTERS = "system:masters"
 MANAGER = "system:kube-controller-manager"
 CLIENTS: Mapping[str, str] = {
     MANAGER: "",
-    "bed:controller": MASTERS,
     "bed:kubelet": MASTERS,
     "bed:kubectl": MASTERS,
     "bed:proxy": MASTERS,

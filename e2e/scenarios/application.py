@@ -16,6 +16,7 @@ from e2e.bed.kubectl import Result
 from e2e.bed.manifests import Manifest
 from e2e.bed.polling import wait_until
 from e2e.scenarios.cluster import PATIENCE, Cluster
+from e2e.scenarios.leaving import KINDS, OURS, traces_on
 from e2e.scenarios.watching import Told
 
 T = TypeVar("T")
@@ -25,9 +26,6 @@ NAME = "myapp"
 """Of the Deployment, the Service and the Ingress."""
 GATED = "bad-v2"
 """A version whose pods become ready only where a scenario lets them in."""
-OURS = f"{names.MANAGED_BY}={names.FIELD_MANAGER}"
-"""Selects what the controller made."""
-KINDS = ("deployments", "services", "ingresses", "poddisruptionbudgets")
 QUIET_POLL = 0.2
 """Seconds between two questions that cost a request."""
 
@@ -236,7 +234,7 @@ class App:
 
         async def is_clean() -> bool:
             objects = [await self.get(plural) for plural in ("services", "deployments")]
-            return not any(_traces(obj) for obj in objects) and await self.ours() == []
+            return not any(traces_on(obj) for obj in objects) and await self.ours() == []
 
         await self.comes_true(f"{self.namespace}: left alone", is_clean)
 
@@ -372,17 +370,6 @@ class App:
 
 def _is_ready(pod: Mapping[str, Any]) -> bool:
     return (condition_of(pod, "Ready") or {}).get("status") == "True"
-
-
-def _traces(obj: Mapping[str, Any]) -> list[str]:
-    """Find what the controller writes on objects of the owner."""
-    metadata = obj["metadata"]
-    keys = [*(metadata.get("labels") or {}), *(metadata.get("annotations") or {})]
-    types = [entry["type"] for entry in (obj.get("status") or {}).get("conditions") or ()]
-    written = {names.STATUS, names.HELD, names.RESUME, names.CANARY}
-    return [key for key in keys if key in written] + [
-        entry for entry in types if entry.startswith(names.PREFIX)
-    ]
 
 
 def _key(name: str) -> str:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from e2e.bed.api import Api
@@ -21,6 +21,8 @@ from e2e.bed.load import Load, ordinary_requests
 from e2e.bed.polling import wait_until
 from e2e.bed.served import Served, Write
 from e2e.controlplane import bed as controlplane
+from e2e.scenarios.closing import CLOSINGS, Closing, Figure
+from e2e.scenarios.leaving import leave
 from e2e.scenarios.watching import Watcher
 
 PATIENCE = 90.0
@@ -35,11 +37,13 @@ class Ground:
         bed: Builds it, with the policies of the admission hold or without.
         flags: Of the controller.
         quiet_seconds: Longer than any wait of a controller with these flags.
+        is_closed: Whether all is un-enrolled in the end, to see what is left.
     """
 
     bed: Callable[[bool], Served]
     flags: Sequence[str]
     quiet_seconds: float
+    is_closed: bool = False
 
 
 GROUNDS = {
@@ -53,6 +57,7 @@ GROUNDS = {
         bed=lambda hold: controlplane.ControlPlane(controlplane.Options(hold=hold)),
         flags=("--propagation-wait=1s", "--drain-wait=1s", "--ready-wait=100ms", "--qps=500"),
         quiet_seconds=4.0,
+        is_closed=True,
     ),
 }
 GROUND = GROUNDS[os.environ.get("SERINUS_BED", "embedded")]
@@ -67,6 +72,9 @@ class Cluster:
     controller: ControllerProcess
     watcher: Watcher
     client: Client
+    figures: list[Figure] = field(default_factory=list)
+    """What scenarios measured."""
+    _loads: list[Load] = field(default_factory=list)
 
     @property
     def kubectl(self) -> Kubectl:
@@ -91,9 +99,11 @@ class Cluster:
         """Build a load on a host with its control, not yet running; the caller stops it."""
         control = await self.bed.add_control()
         target, requests = self.bed.target, ordinary_requests(host)
-        return Load(
+        load = Load(
             target, requests, control_host=control, rate=rate, count=100_000, seconds=PATIENCE
         )
+        self._loads.append(load)
+        return load
 
     async def weight_in_force(self, namespace: str, service: str) -> int:
         """Answer the weight the proxy works with; 0 where it knows no canary."""
@@ -138,6 +148,26 @@ class Cluster:
         """Begin to count the controller's writes anew."""
         await self.bed.forget_writes()
 
+    def measure(self, what: str, value: int, *, limit: int) -> None:
+        """Keep a figure for the report, and raise if it is over its limit."""
+        self.figures.append(Figure(what=what, value=value, limit=limit))
+        assert value <= limit, f"{what}: {value}, at most {limit}"
+
+    async def close(self, name: str) -> Closing:
+        """Un-enrol everything, and sum up."""
+        left = await leave(self.bed, within=PATIENCE)
+        reports = [load.report() for load in self._loads]
+        return Closing(
+            name=name,
+            figures=tuple(self.figures),
+            requests=self.client.sent + sum(report.sent for report in reports),
+            lost=sum(len(report.failures) for report in reports),
+            excused=sum(len(report.excused) for report in reports),
+            asked=await self.bed.asked(),
+            forbidden=await self.bed.forbidden(),
+            left=left,
+        )
+
 
 @asynccontextmanager
 async def running(hold: str) -> AsyncIterator[Cluster]:
@@ -159,7 +189,10 @@ async def running(hold: str) -> AsyncIterator[Cluster]:
         client = Client(bed.target, timeout=30.0)
         try:
             await process.start(within=PATIENCE)
-            yield Cluster(bed=bed, controller=process, watcher=watcher, client=client)
+            cluster = Cluster(bed=bed, controller=process, watcher=watcher, client=client)
+            yield cluster
+            if GROUND.is_closed:
+                CLOSINGS.append(await cluster.close(f"hold by {hold}"))
         finally:
             client.close()
             follows.cancel()
