@@ -148,10 +148,10 @@ class Cluster:
         """Begin to count the controller's writes anew."""
         await self.bed.forget_writes()
 
-    def measure(self, what: str, value: int, *, limit: int) -> None:
-        """Keep a figure for the report, and raise if it is over its limit."""
-        self.figures.append(Figure(what=what, value=value, limit=limit))
-        assert value <= limit, f"{what}: {value}, at most {limit}"
+    def measure(self, what: str, found: Sequence[str], *, limit: int) -> None:
+        """Keep for the report how many were found, and raise if they are more than the limit."""
+        self.figures.append(Figure(what=what, value=len(found), limit=limit))
+        assert len(found) <= limit, f"{what}: {len(found)}, at most {limit}: {found}"
 
     async def close(self, name: str) -> Closing:
         """Un-enrol everything, and sum up."""

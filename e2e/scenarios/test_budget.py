@@ -1,0 +1,91 @@
+"""What a release costs the API server, and what it leaves behind."""
+
+# ruff: noqa: D103 - a test's name is its docstring
+
+from collections import Counter
+from typing import Any
+
+from e2e.scenarios.application import ACCOUNT, NAME, App
+from e2e.scenarios.side_by_side import scenario
+
+MOST_WRITES_OF_A_PROMOTION = 14
+MOST_WRITES_OF_AN_ABORT = 8
+REVISION = "deployment.kubernetes.io/revision"
+"""Counts the templates of a Deployment; written by its own controller."""
+
+
+async def exposed(app: App) -> str:
+    """Give accounts and half of the others to a canary; answers its revision."""
+    told = await app.canary(header=ACCOUNT, header_values="alice")
+    await app.annotate(weight="50")
+    await app.weighs(50)
+    return told.revision
+
+
+async def work(app: App) -> Counter[str]:
+    """Count what the controller wrote in the namespace, but for status and events."""
+    begin = f"/namespaces/{app.namespace}/"
+    found = (write for write in await app.cluster.writes() if begin in write.path)
+    counted = Counter(f"{write.method} {write.path.partition(begin)[2]}" for write in found)
+    told = {f"PATCH services/{NAME}", f"PATCH services/{NAME}/status"}
+    return Counter(
+        {key: n for key, n in counted.items() if key not in told and " events" not in key}
+    )
+
+
+@scenario
+async def test_a_promotion_takes_few_writes(app: App) -> None:
+    revision = await exposed(app)
+    before = await work(app)
+    await app.act(f"promote:{revision}")
+    await app.ends("promoted")
+    written = await work(app) - before
+    app.cluster.measure(
+        "writes of a promotion", sorted(written.elements()), limit=MOST_WRITES_OF_A_PROMOTION
+    )
+
+
+@scenario
+async def test_an_abort_takes_few_writes(app: App) -> None:
+    await exposed(app)
+    before = await work(app)
+    await app.act("abort")
+    await app.ends("aborted")
+    written = await work(app) - before
+    app.cluster.measure(
+        "writes of an abort", sorted(written.elements()), limit=MOST_WRITES_OF_AN_ABORT
+    )
+
+
+@scenario
+async def test_a_release_and_leaving_change_nothing_but_the_version(app: App) -> None:
+    await app.deploy()
+    await app.annotate(header=ACCOUNT, header_values="alice")
+    before = await objects(app)
+    await app.enrol()
+    await app.canary()
+    await app.resume()
+    await app.ends("promoted")
+    await app.label(None)
+    await app.is_left_alone()
+    after = await objects(app)
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    app.cluster.measure("objects a release left changed", sorted(changed), limit=0)
+
+
+async def objects(app: App) -> dict[str, Any]:
+    """Answer every object, but for the version and what a Deployment's own controller tells."""
+    found = await app.cluster.dump(app.namespace)
+    own = found[f"deployments/{app.namespace}/{NAME}"]
+    notes = own["metadata"].get("annotations", {})
+    kept = {key: value for key, value in notes.items() if key != REVISION}
+    template = own["spec"]["template"]
+    container = {**template["spec"]["containers"][0], "image": ""}
+    pods = {**template, "spec": {**template["spec"], "containers": [container]}}
+    found[f"deployments/{app.namespace}/{NAME}"] = {
+        **own,
+        "metadata": {**own["metadata"], "annotations": kept},
+        "spec": {**own["spec"], "template": pods},
+        "status": {},
+    }
+    return found
