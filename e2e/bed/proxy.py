@@ -38,7 +38,7 @@ class Proxy:
         """
         port, admin_port = free_port(), free_port()
         command = [program("traefik"), *_flags(port, admin_port, write_certificate(folder))]
-        env = environment(KUBECONFIG=str(kubeconfig))
+        env = environment(KUBECONFIG=str(kubeconfig), GOGC="400")
         child = Child.start("traefik", command, log=folder / "traefik.log", env=env)
         client = httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{admin_port}", trust_env=False)
         proxy = cls(child=child, port=port, admin_port=admin_port, client=client)

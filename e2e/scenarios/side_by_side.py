@@ -1,7 +1,7 @@
-"""Lets the scenarios of a module run side by side: each waits most of its time.
+"""Lets scenarios run side by side: each waits most of its time.
 
 A scenario lives in a namespace of its own, so nothing keeps them apart but the cluster's strength.
-The first test of a module starts them all; each test then waits for its own.
+The first test of a stage starts them all, whatever their modules; each then waits for its own.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ import pytest
 from e2e.scenarios.application import App
 from e2e.scenarios.cluster import Cluster
 
-AT_ONCE = 12
+AT_ONCE = 16
 """Scenarios under way at a time; more only wait for the two cores of a small machine."""
 LIMIT_SECONDS = 240.0
 
@@ -45,7 +45,7 @@ def scenario(story: Story) -> Story:
 
 @dataclass(slots=True)
 class Stage:
-    """Runs the scenarios of one module on one cluster."""
+    """Runs scenarios on one cluster."""
 
     cluster: Cluster
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)

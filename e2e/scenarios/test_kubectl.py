@@ -2,6 +2,7 @@
 
 # ruff: noqa: D103 - a test's name is its docstring
 
+import asyncio
 import json
 
 import pytest
@@ -187,8 +188,7 @@ async def test_undo_with_nothing_pending_is_a_release_of_the_old_version(app: Ap
     await app.kubectl(f"rollout undo deployment {NAME}")
     await app.reaches("Canary")
     assert await app.runs() == {"v2": 2}
-    await app.resume()
-    await app.until("promoted back", lambda told: told.stage == "Promoting")
+    await asyncio.gather(app.reaches("Promoting"), app.resume())
     await app.ends("promoted")
     assert await app.runs() == {"v1": 2}
 

@@ -164,8 +164,7 @@ async def test_a_manifest_that_declares_paused_is_refused_until_it_does_not(app:
 @scenario
 async def test_a_manifest_that_takes_the_pause_off_is_told_of(app: App) -> None:
     await app.enrol()
-    await app.api.apply(declaring(app))
-    await app.is_refused("HoldContested")
+    await asyncio.gather(app.is_refused("HoldContested"), app.api.apply(declaring(app)))
     await app.tells("HoldContested")
 
 

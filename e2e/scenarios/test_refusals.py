@@ -112,6 +112,29 @@ def lone_pod(app: App) -> Manifest:
     }
 
 
+def serving(name: str, build: Callable[[App], Manifest]) -> Deed:
+    """Apply what makes a pod of this name, and wait until it is behind the Service."""
+
+    async def deed(app: App) -> None:
+        await app.api.apply(build(app))
+
+        async def is_behind() -> bool:
+            endpoints = [
+                endpoint
+                for one in await app.api.list("endpointslices")
+                for endpoint in one.get("endpoints") or ()
+            ]
+            return any(
+                endpoint["targetRef"]["name"].startswith(name)
+                and endpoint["conditions"].get("ready")
+                for endpoint in endpoints
+            )
+
+        await app.comes_true(f"{name} is behind the Service", is_behind)
+
+    return deed
+
+
 def service(app: App, **spec: Any) -> Manifest:
     written = manifests.service(NAME, namespace=app.namespace)
     written["spec"] = {**written["spec"], **spec}
@@ -199,13 +222,13 @@ CASES: dict[str, Case] = {
     ),
     "several deployments": Case(
         reason="SeveralDeployments",
-        cause=applying(second),
+        cause=serving("second", second),
         cure=typing("delete deployment second"),
         says="myapp, second",
     ),
     "foreign endpoints": Case(
         reason="ForeignEndpoints",
-        cause=applying(lone_pod),
+        cause=serving("lone", lone_pod),
         cure=typing("delete pod lone"),
         says="lone",
     ),
@@ -377,7 +400,7 @@ async def test_a_header_rule_that_would_capture_a_longer_path_is_refused(app: Ap
 @scenario
 async def test_one_of_several_deployments_is_named_where_the_others_serve_nobody(app: App) -> None:
     await app.deploy()
-    await app.api.apply({**second(app)})
+    await serving("second", second)(app)
     await app.annotate(deployment=NAME)
     await app.label()
     await app.is_refused("SeveralDeployments")

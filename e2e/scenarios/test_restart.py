@@ -3,7 +3,7 @@
 # ruff: noqa: D103 - a test's name is its docstring
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from e2e.bed import container
 from e2e.scenarios.application import ACCOUNT, GATED, NAME, App
-from e2e.scenarios.cluster import Cluster
+from e2e.scenarios.cluster import Cluster, running
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -95,6 +95,13 @@ NAMES = [reached.__name__ for reached in STAGES]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def cluster(programs: None) -> AsyncIterator[Cluster]:  # noqa: ARG001 - asked for first
+    """Run a cluster that nobody else uses: its controller ends again and again."""
+    async with running("admission") as cluster:
+        yield cluster
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def restarted(cluster: Cluster) -> Restarted:
     """Bring an application to each stage, end the controller, and start it again."""
     apps = {name: App(cluster=cluster, namespace=name.replace("_", "-")) for name in NAMES}
@@ -164,9 +171,7 @@ async def test_a_controller_killed_in_mid_promotion_loses_no_request(cluster: Cl
     await asyncio.gather(*(app.canary() for app in apps))
     loads = [await cluster.load(app.host, rate=15) for app in apps]
     sending = [asyncio.create_task(load.run()) for load in loads]
-    await first.resume()
-    await second.resume()
-    await first.reaches("Promoting")
+    await asyncio.gather(first.reaches("Promoting"), first.resume(), second.resume())
     await crash(cluster)
     await second.until("everybody on the canary", lambda told: told.written == 100)
     await crash(cluster)

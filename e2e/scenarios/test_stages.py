@@ -2,6 +2,8 @@
 
 # ruff: noqa: D103 - a test's name is its docstring
 
+import asyncio
+
 import pytest
 
 from e2e.scenarios.application import GATED, App
@@ -13,8 +15,7 @@ from e2e.scenarios.side_by_side import scenario
 @scenario
 async def test_a_canary_that_is_not_ready_in_time_is_aborted_and_nobody_met_it(app: App) -> None:
     await app.enrol(ready_deadline="3s", header="X-Account", header_values="alice")
-    await app.set_image("bad")
-    await app.reaches("Starting", "WaitingForPods")
+    await asyncio.gather(app.reaches("Starting", "WaitingForPods"), app.set_image("bad"))
     assert await app.who_gets("v1", ["alice", "bob"]) == ["alice", "bob"]
     told = await app.ends("aborted")
     assert told.stage == "Aborted"
@@ -294,8 +295,7 @@ async def test_the_same_template_again_is_rejected_at_once(app: App) -> None:
 @scenario
 async def test_a_newer_template_during_a_roll_back_is_the_next_release(app: App) -> None:
     told = await app.canary()
-    await app.act("abort")
-    await app.reaches("RollingBack")
+    await asyncio.gather(app.reaches("RollingBack"), app.act("abort"))
     await app.set_image("v3")
     await app.reaches("Canary", after=told.revision)
     await app.resume()

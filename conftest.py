@@ -1,0 +1,59 @@
+"""Deals the tests out to the workers of pytest-xdist: what waits beside what computes."""
+
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from e2e.scenarios import OWN_CLUSTER
+
+SCENARIOS = "e2e/scenarios"
+FIRST = (
+    f"{SCENARIOS}/test_routing.py",
+    f"{SCENARIOS}/test_plan.py",
+    f"{SCENARIOS}/test_stages.py",
+    SCENARIOS,
+    *(f"{SCENARIOS}/{name}.py" for name in OWN_CLUSTER),
+    "tests/e2e",
+    "tests/world",
+)
+"""What takes longest comes first, so that all workers end at about the same time."""
+
+
+def part_of(module: str) -> str:
+    """Return what one worker runs as a whole: a module, or all scenarios that share a cluster."""
+    shares = module.startswith(SCENARIOS) and Path(module).stem not in OWN_CLUSTER
+    return SCENARIOS if shares else module
+
+
+class Parts(LoadScopeScheduling):
+    """Deals out parts where the plugin deals out modules, in the order of collection."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return part_of(nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Parts | None:
+    """Deal out parts with `--dist loadscope`."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    config.option.loadscopereorder = False
+    return Parts(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what takes longest."""
+    items.sort(key=lambda item: _place(item.nodeid.partition("::")[0]))
+
+
+def _place(module: str) -> tuple[int, int]:
+    names = [name for name in (module, part_of(module), *_folders(module)) if name in FIRST]
+    part = FIRST.index(SCENARIOS) if part_of(module) == SCENARIOS else None
+    found = FIRST.index(names[0]) if names else len(FIRST)
+    return (found if part is None else part, found)
+
+
+def _folders(module: str) -> list[str]:
+    return [str(folder) for folder in Path(module).parents]
