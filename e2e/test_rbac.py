@@ -66,6 +66,7 @@ async def end_watches(bed: Bed) -> None:
 async def test_the_roles_of_an_overlay_are_exactly_what_releases_need(
     name: str, flags: tuple[str, ...]
 ) -> None:
+    """Every right is needed by some release, and no release needs another."""
     allowed = granted(await overlay(name))
     async with Bed(Options(proxy=False, hold=name == "cluster")) as bed:
         await bed.api.apply({**NAMESPACE, "metadata": {"name": "serinus-system"}})
@@ -115,6 +116,7 @@ BUDGET = {
 
 
 async def ship(bed: Bed, version: str) -> None:
+    """Ship a version, and wait until its canary stands."""
     image = f"myapp-container=janakiramm/myapp:{version}"
     await bed.kubectl("set", "image", "deployment/myapp", image, "-n", "canary")
     await reaches(bed, "Canary")
@@ -133,11 +135,13 @@ async def weigh(bed: Bed, percent: int) -> None:
 
 
 async def annotate(bed: Bed, **values: str) -> None:
+    """Write annotations of the Service by their short names."""
     written = {names.PREFIX + key: value for key, value in values.items()}
     await bed.api.patch("services", "myapp", {"metadata": {"annotations": written}})
 
 
 async def status_of(bed: Bed) -> Mapping[str, Any]:
+    """Return what the status annotation says."""
     service = await bed.api.get("services", "myapp")
     annotations = (service or {}).get("metadata", {}).get("annotations", {})
     status: Mapping[str, Any] = json.loads(annotations.get(names.STATUS, "{}"))
@@ -145,6 +149,8 @@ async def status_of(bed: Bed) -> Mapping[str, Any]:
 
 
 async def reaches(bed: Bed, stage: str) -> None:
+    """Wait for a stage."""
+
     async def is_there() -> bool:
         return (await status_of(bed)).get("stage") == stage
 
@@ -152,11 +158,14 @@ async def reaches(bed: Bed, stage: str) -> None:
 
 
 async def ready(bed: Bed) -> None:
+    """Wait until a release can start."""
     wait = ("wait", "--for=condition=serinus.dev/Ready", "service/myapp", f"--timeout={PATIENCE}s")
     await bed.kubectl(*wait, "-n", "canary", within=PATIENCE)
 
 
 async def our_port_follows(bed: Bed) -> None:
+    """Wait until the canary Service has the port as it was changed."""
+
     async def follows() -> bool:
         ours = await bed.api.get("services", "myapp-canary")
         return ours is not None and ours["spec"]["ports"][0].get("appProtocol") == "http"
@@ -165,6 +174,8 @@ async def our_port_follows(bed: Bed) -> None:
 
 
 async def gone(bed: Bed, plural: str, name: str) -> None:
+    """Wait until an object is no more."""
+
     async def is_gone() -> bool:
         return await bed.api.get(plural, name) is None
 
@@ -172,6 +183,8 @@ async def gone(bed: Bed, plural: str, name: str) -> None:
 
 
 async def left(bed: Bed) -> None:
+    """Wait until nothing of ours is on the Deployment."""
+
     async def is_left() -> bool:
         stable = await bed.api.get("deployments", "myapp")
         return stable is not None and names.HELD not in stable["metadata"]["labels"]
