@@ -9,6 +9,7 @@ from controller.api.intent import Step
 from controller.api.objects import annotations_of, moment_of, stamp
 from controller.plan.record import Record
 from controller.plan.release import Release
+from controller.plan.traffic.nginx import is_as_changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +50,28 @@ def asked_of(release: Release, record: Record, steps: Sequence[Step]) -> Asked:
         return Asked(weight=0, message=f"set {names.WEIGHT} to expose a share of everybody")
     top = steps[-1].weight
     position = min(record.step or 0, top)
+    raised = _raised(release, steps, position)
+    if raised is not None:
+        return Asked(weight=raised, message=f"weight {raised} is written: the plan stands there")
     if record.paused:
         return Asked(weight=position, message=f"paused at weight {position} by a person")
     reached = [step for step in steps if step.weight <= position]
     if not reached:
         return Asked(weight=steps[0].weight, message=f"first step: weight {steps[0].weight}")
     return _after(release, record, reached[-1], steps[len(reached) :], position)
+
+
+def _raised(release: Release, steps: Sequence[Step], position: int) -> int | None:
+    """Return the next step's weight if it is written already, and only not yet recorded.
+
+    The process that raised it may have died since, and the next one's clock be a second behind, or
+    another be active beside us: what the plan has reached does not fall again (T5).
+    """
+    following = next((step.weight for step in steps if step.weight > position), None)
+    written = release.narrowest.weight
+    routes = release.found.routes.values()
+    ours = all(is_as_changed(route, release.written(route)) for route in routes)
+    return written if following == written and ours else None
 
 
 def _after(

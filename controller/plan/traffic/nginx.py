@@ -169,9 +169,18 @@ class Nginx:
 
 def changed_text(exposure: Exposure, now: datetime) -> str:
     """Return `serinus.dev/changed`: when, and a digest of what was written with it."""
-    said = [exposure.weight, exposure.header, sorted(exposure.accounts), exposure.suffix]
-    text = {"at": stamp(now), "digest": digest([*said, exposure.cookie])}
+    text = {"at": stamp(now), "digest": _digest(exposure)}
     return json.dumps(text, separators=(",", ":"))
+
+
+def is_as_changed(ingress: Object, exposure: Exposure) -> bool:
+    """Tell whether this exposure is what was written last, and not what somebody made of it."""
+    return _changed(annotations_of(ingress)).get("digest") == _digest(exposure)
+
+
+def _digest(exposure: Exposure) -> str:
+    said = [exposure.weight, exposure.header, sorted(exposure.accounts), exposure.suffix]
+    return digest([*said, exposure.cookie])
 
 
 def changed_at(ingress: Object) -> str:

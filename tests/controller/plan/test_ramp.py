@@ -1,5 +1,6 @@
 """The weight that pin or steps ask for (contract.md section 4)."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -108,3 +109,37 @@ def test_a_step_whose_beginning_nobody_knows_advances_nothing() -> None:
 def test_a_beginning_that_is_still_to_come_counts_as_now() -> None:
     future = asked(step=5, step_since=stamp(NOW + timedelta(hours=1)))
     assert (future.weight, future.left_seconds) == (5, 600.0)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept", "weight"),
+    [
+        (25, {"step": 5, "step_since": stamp(NOW)}, 25),
+        (25, {"step": 5, "step_since": stamp(NOW), "paused": True}, 25),
+        (50, {"step": 5, "step_since": stamp(NOW)}, 5),
+        (30, {"step": 5, "step_since": stamp(NOW)}, 5),
+        (50, {"step": 50, "step_since": stamp(NOW)}, 50),
+    ],
+)
+def test_a_step_that_is_written_and_not_yet_recorded_is_where_the_plan_stands(
+    written: int, kept: dict[str, Any], weight: int
+) -> None:
+    noted = record(**kept)
+    annotations = {names.STEPS: PLAN}
+    world = running(annotations, exposure=exposed(written), kept=noted)
+    intent = parse(annotations).intent
+    assert intent is not None
+    assert asked_of(release_of(world, NOW), noted, intent.steps).weight == weight
+
+
+def test_a_weight_that_somebody_else_wrote_is_not_where_the_plan_stands() -> None:
+    noted = record(step=5, step_since=stamp(NOW))
+    world = running({names.STEPS: PLAN}, exposure=exposed(5), kept=noted)
+    route = world.ingresses[1]
+    key = "nginx.ingress.kubernetes.io/canary-weight"
+    notes = {**route["metadata"]["annotations"], key: "25"}
+    edited = {**route, "metadata": {**route["metadata"], "annotations": notes}}
+    changed = replace(world, ingresses=(world.ingresses[0], edited))
+    intent = parse({names.STEPS: PLAN}).intent
+    assert intent is not None
+    assert asked_of(release_of(changed, NOW), noted, intent.steps).weight == 5
