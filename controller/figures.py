@@ -25,17 +25,27 @@ class Figures:
         self._metrics = metrics
         self._stores = stores
         self._shown: set[Key] = set()
+        self._broken: dict[Key, frozenset[str]] = {}
 
     def show(self, key: Key, made: Pass, seconds: float) -> None:
         """Take in a pass over a release and how long it took."""
         self._metrics.reconcile_seconds.observe(seconds)
         for error in made.errors:
             self._metrics.reconcile_errors.labels(type(error).__name__).inc()
+        self._count_broken(key, made.plan.broken if made.plan is not None else frozenset())
         service = self._stores.get(objects.SERVICE, *key)
         if service is None or not is_enrolled(service):
             self._forget(key)
             return
         self._show(key, status_in(service))
+
+    def _count_broken(self, key: Key, broken: frozenset[str]) -> None:
+        """Count an invariant once for as long as it stays broken."""
+        for name in broken - self._broken.get(key, frozenset()):
+            self._metrics.invariants_broken.labels(name).inc()
+        self._broken[key] = broken
+        if not broken:
+            del self._broken[key]
 
     def _show(self, key: Key, status: Status) -> None:
         self._shown.add(key)

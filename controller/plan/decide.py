@@ -8,6 +8,7 @@ from controller.api.objects import name_of
 from controller.plan.actions import act
 from controller.plan.draft import Draft, Story, draft_of, keep
 from controller.plan.hold import Readiness, readiness, remember_stable
+from controller.plan.invariants import Broken, standing
 from controller.plan.leave import has_traces, plan_leave
 from controller.plan.observed import Observed
 from controller.plan.promote import plan_promotion
@@ -38,11 +39,13 @@ def decide(observed: Observed, now: datetime) -> Plan:
     story = PLANNERS[stage](release, draft)
     ready = readiness(release, draft, is_quiet=stage in QUIET and not release.is_pending)
     remember_stable(release, draft)
-    story = _degraded(release, _explained(release, stage, story, ready))
-    return _finished(release, draft, stage, story, ready)
+    broken = standing(release)
+    story = _degraded(release, _explained(release, stage, story, ready), broken)
+    plan = _finished(release, draft, stage, story, ready)
+    return replace(plan, broken=frozenset(one.id for one in broken))
 
 
-def _degraded(release: Release, story: Story) -> Story:
+def _degraded(release: Release, story: Story, broken: tuple[Broken, ...]) -> Story:
     """Say what users may feel, whatever else the pass has to say."""
     if story.degraded is not None:
         return story
@@ -53,6 +56,8 @@ def _degraded(release: Release, story: Story) -> Story:
             "the ReplicaSet that served is gone: promote, or put the old template back and resume"
         )
         return replace(story, degraded=("StableLost", message))
+    if broken:
+        return replace(story, degraded=("InvariantBroken", str(broken[0])))
     return story
 
 

@@ -92,12 +92,14 @@ class Plan:
         stage: what the pass took the world for; None where there is no stage.
         wake_seconds: when to look again though nothing changes; None: only when something does.
         wanted: what the plan would have to read afresh before it can say more.
+        broken: ids of the invariants that somebody else was found to have broken.
     """
 
     stage: str | None = None
     writes: tuple[Write, ...] = ()
     wake_seconds: float | None = None
     wanted: frozenset[Ref] = frozenset()
+    broken: frozenset[str] = frozenset()
 
     @property
     def confirm(self) -> frozenset[Ref]:

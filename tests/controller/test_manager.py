@@ -425,6 +425,17 @@ def test_the_series_of_a_release_go_with_it() -> None:
     assert 'serinus_reconcile_error_total{error="UnavailableError"} 1.0' in text
 
 
+def test_a_broken_invariant_is_counted_once_for_as_long_as_it_is() -> None:
+    world, metrics = Watched(), Metrics()
+    figures = Figures(metrics, world.stores)
+    for broken in ({"S5"}, {"S5"}, set[str](), {"S5", "S6"}):
+        figures.show(KEY, Pass(plan=Plan(broken=frozenset(broken))), 0.1)
+
+    text = metrics.text().decode()
+    assert 'serinus_invariant_broken_total{id="S5"} 2.0' in text
+    assert 'serinus_invariant_broken_total{id="S6"} 1.0' in text
+
+
 # Logs, and the process itself.
 
 

@@ -71,14 +71,14 @@ class World(Kubectl):
         rng = random.Random(seed)
         super().__init__(Store(clock=self._clock, rng=rng, hold_policy=hold == "admission"))
         self.parameters = parameters or Parameters()
-        self.client = InProcessClient(store=self.store, now=self._clock, elapsed=self._loop.time)
+        self.client = self._client()
         self.requests: list[Request] = self.client.log
         self.trace: list[str] = []
         self.judge = Judge(self.store, self.parameters, self._loop.time)
         self.hold = hold
         self._is_strict = strict
         self._mode = mode or hold
-        self._process: Process | None = None
+        self._process: Any = None
         self._bell = asyncio.Event()
         self.last_change = 0.0
         self._plane = self._do(self._life(rng))
@@ -339,7 +339,10 @@ class World(Kubectl):
 
     def send(self, request: Callable[[], object]) -> None:
         """Make a request of a person's, inside the loop: the cluster's life sets timers in it."""
-        self._do(_called(request))
+        if self._loop.is_running():
+            request()
+        else:
+            self._do(_called(request))
 
     def _get(self, kind: str, name: str) -> dict[str, Any] | None:
         exists = self.store.exists(kind, NAMESPACE, name)
@@ -357,7 +360,11 @@ class World(Kubectl):
             pace=Pace(start=POD_START_SECONDS, termination=1.0, probe=PROBE_SECONDS),
         )
 
-    async def _started(self) -> Process:
+    def _client(self) -> Any:
+        """Return what the controller's requests go to; it knows when a write of it is applied."""
+        return InProcessClient(store=self.store, now=self._clock, elapsed=self._loop.time)
+
+    async def _started(self) -> Any:
         return Process(self.client, mode=self._mode, parameters=self.parameters)
 
     async def _until(self, holds: Callable[[], object], end: float) -> bool:

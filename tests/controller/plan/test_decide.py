@@ -19,7 +19,7 @@ from tests.controller.plan.applied import apply, object_in
 from tests.controller.plan.good import GOOD
 from tests.controller.plan.plans import digest_of_plans
 from tests.controller.plan.strange import strange_worlds
-from tests.controller.plan.worlds import NOW, idle, running
+from tests.controller.plan.worlds import NOW, idle, ingress, running
 
 STRANGE = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -136,3 +136,14 @@ def test_the_order_in_which_objects_were_observed_does_not_matter(case: str) -> 
         seen=dict(reversed(list(world.seen.items()))),
     )
     assert decide(turned, NOW) == decide(world, NOW)
+
+
+def test_what_somebody_else_broke_is_told_by_its_id() -> None:
+    world = running(exposure=Exposure(weight=10))
+    rival = ingress("rival", canary="true")
+
+    plan = decide(replace(world, ingresses=(*world.ingresses, rival)), NOW)
+
+    assert plan.broken == {"S5"}
+    assert any("InvariantBroken" in str(write) and "S5" in str(write) for write in plan.writes)
+    assert decide(world, NOW).broken == frozenset()
