@@ -1,0 +1,1 @@
+"""The whole controller against a cluster that misbehaves: plans, runs, and what judges them."""

@@ -1,0 +1,214 @@
+"""What every run is held to when it is over (safety.md section 6, "Oracles")."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api import names
+from controller.api.objects import annotations_of, is_ours, labels_of, name_of
+from controller.api.status import status_in
+from tests.world.client import Request
+from tests.world.faults.farend import allowed
+from tests.world.faults.plan import Plan
+from tests.world.faults.world import FaultyWorld
+from tests.world.kubectl import NAMESPACE
+
+_READ = frozenset({"get", "list", "watch"})
+_OURS = _READ | {"create", "patch", "delete"}
+RBAC: Mapping[str, frozenset[str]] = {
+    "services": _OURS,
+    "services/status": frozenset({"patch"}),
+    "deployments": _OURS,
+    "ingresses": _OURS,
+    "poddisruptionbudgets": _OURS,
+    "endpointslices": _READ,
+    "replicasets": _READ,
+    "horizontalpodautoscalers": _READ,
+    "leases": frozenset({"get", "create", "update"}),
+    "events": frozenset({"create", "patch"}),
+}
+"""What the controller may ask for; everything else is beyond its authority (safety.md A5)."""
+
+HARMLESS = frozenset(
+    {
+        "crash", "answer", "reset", "hang", "slow", "freeze", "clock", "date", "lease", "second",
+        "end", "half-open", "gone-event", "gone-status", "duplicate", "delay", "coalesce",
+        "truncate", "stale-list", "travel",
+    }
+)  # fmt: skip
+"""After these the world ends as it does without; after what people do it need not."""
+HARMLESS_DEEDS = frozenset({"touch"})
+SILENT_SECONDS = {"half-open": 330.0}
+"""How long it takes until a silent watch is given up, by the client's own time limit."""
+SLACK_WRITES = 2
+"""How often a write to an object may be repeated for each fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """How the story goes when nothing goes wrong.
+
+    Attributes:
+        end: the world when it is over.
+        writes: how often each object was created, changed and deleted.
+        seconds: how long it takes, in the world's time.
+    """
+
+    end: Mapping[str, Any]
+    writes: Mapping[str, int]
+    seconds: float
+
+
+def is_harmless(plan: Plan) -> bool:
+    """Tell whether a plan's run has to end as the one without faults."""
+    return all(
+        fault.do in HARMLESS or (fault.do == "deed" and fault.value in HARMLESS_DEEDS)
+        for fault in plan.faults
+    )
+
+
+def reference_of(world: FaultyWorld, began: float) -> Reference:
+    """Return what the other runs of a story are compared with."""
+    return Reference(end=end_of(world), writes=writes_of(world), seconds=world.now - began)
+
+
+def end_of(world: FaultyWorld) -> dict[str, Any]:
+    """Return the world without versions, times, and what counts or explains."""
+    kinds = ("deployments", "services", "ingresses", "poddisruptionbudgets")
+    end = {
+        f"{kind}/{name_of(obj)}": _shape(obj)
+        for kind in kinds
+        for obj in world.store.list(kind, NAMESPACE)
+    }
+    for track in ("stable", "canary"):
+        end[f"pods/{track}"] = world.tags(track)
+    return end
+
+
+def _shape(obj: Any) -> Any:
+    notes = {
+        key: value
+        for key, value in annotations_of(obj).items()
+        if key not in {names.STATUS, names.CHANGED, names.RELEASE, "example.com/touched"}
+        and not key.startswith("deployment.kubernetes.io/")
+    }
+    labels = {key: value for key, value in labels_of(obj).items() if key != "example.com/touched"}
+    shape = {"labels": labels, "annotations": notes, "spec": obj.get("spec")}
+    if obj["kind"] == "Service":
+        shape["spec"] = {k: v for k, v in obj["spec"].items() if not k.startswith("clusterIP")}
+        status = status_in(obj)
+        outcome, rejected, stable = status.outcome, status.rejected, status.stable
+        shape["status"] = [
+            status.stage,
+            status.reason,
+            status.revision,
+            status.asked,
+            status.written,
+            (outcome.revision, outcome.result) if outcome else None,
+            rejected.revision if rejected else None,
+            stable.revision if stable else None,
+        ]
+        shape["conditions"] = [
+            (entry["type"], entry["status"], entry["reason"])
+            for entry in (obj.get("status") or {}).get("conditions") or ()
+        ]
+    if obj["kind"] == "Deployment":
+        record = json.loads(annotations_of(obj).get(names.RELEASE, "{}"))
+        kept = ("revision", "stable", "replicas", "step", "approval", "abort", "interrupted")
+        shape["record"] = {key: record.get(key) for key in kept}
+    return shape
+
+
+def writes_of(world: FaultyWorld) -> dict[str, int]:
+    """Count what was written to each object, the telling left out."""
+    return dict(Counter(_what(it) for it in world.requests if _counts(it)))
+
+
+def _counts(request: Request) -> bool:
+    is_told = request.kind == "Service" and request.verb == "json_patch"
+    return request.error is None and not is_told and request.kind not in {"Event", "Lease"}
+
+
+def _what(request: Request) -> str:
+    return f"{request.verb} {request.kind} {request.name}"
+
+
+def judged(world: FaultyWorld, plan: Plan, reference: Reference | None, began: float) -> list[str]:
+    """Return what is wrong with a run that is over."""
+    wrong: list[str] = []
+    if reference is not None and is_harmless(plan):
+        wrong += _differences(reference, end_of(world))
+        wrong += _too_many(reference, writes_of(world), len(plan.faults))
+        wrong += _too_late(reference, plan, world.now - began)
+    wrong += _noise(world)
+    wrong += [f"authority: {one}" for one in allowed(sorted(world.far.asked), RBAC)]
+    wrong += _leaked(world)
+    return findings(world) + wrong
+
+
+def findings(world: FaultyWorld) -> list[str]:
+    """Return what was wrong while the run lasted."""
+    found = [f"invariant: {line}" for line in world.judge.findings]
+    return found + [f"bug: {line}" for line in world.bugs]
+
+
+def _differences(reference: Reference, end: Mapping[str, Any]) -> list[str]:
+    wrong = []
+    for key in sorted(reference.end.keys() | end.keys()):
+        wanted, found = reference.end.get(key), end.get(key)
+        if wanted != found:
+            wrong.append(f"end: {key} is {_told(found, wanted)}, not {_told(wanted, found)}")
+    return wrong
+
+
+def _told(one: Any, other: Any) -> str:
+    """Return only what differs."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+        return str({key: one.get(key) for key in keys})
+    return str(one)
+
+
+def _too_many(reference: Reference, writes: Mapping[str, int], faults: int) -> list[str]:
+    return [
+        f"writes: {count} times {what}, not {reference.writes.get(what, 0)}"
+        for what, count in sorted(writes.items())
+        if count > reference.writes.get(what, 0) + SLACK_WRITES * faults
+    ]
+
+
+def _too_late(reference: Reference, plan: Plan, seconds: float) -> list[str]:
+    """Hold it to safety.md L2: the waits it has to keep may begin anew, and 60 s."""
+    timed = [fault for fault in plan.faults if fault.do not in {"clock", "date"}]
+    lost = sum(10 + SILENT_SECONDS.get(fault.do, fault.seconds) for fault in timed)
+    limit = reference.seconds + lost + 60 * len(plan.faults) + 2 * 41 + 30
+    return [f"late: {seconds:.0f} s, without faults {reference.seconds:.0f} s"] * (seconds > limit)
+
+
+def _noise(world: FaultyWorld) -> list[str]:
+    """Look at everything again: nothing may be written for it (safety.md L3)."""
+    world.run(12)
+    before = len(world.requests)
+    for _ in range(2):
+        world.resync()
+        world.run(1)
+    more = [it for it in world.requests[before:] if it.kind != "Lease"]
+    return [f"noise: {str(it)[:500]}" for it in more[:3]]
+
+
+def _leaked(world: FaultyWorld) -> list[str]:
+    """Return the controller's tasks that outlive its processes."""
+    world.crash()
+    world.run(30)
+    tasks = asyncio.all_tasks(world.loop)
+    left = [task for task in tasks if "controller/" in str(task.get_coro())]
+    return [f"leak: {task}" for task in left[:3]]
+
+
+def ours(world: FaultyWorld) -> list[Any]:
+    """Return every object of ours."""
+    kinds = ("deployments", "services", "ingresses", "poddisruptionbudgets")
+    return [obj for kind in kinds for obj in world.store.list(kind, NAMESPACE) if is_ours(obj)]

@@ -1,0 +1,185 @@
+"""Runs plans: every workload once without faults, and from there every plan in its own process."""
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from tests.world.faults import oracles, rows
+from tests.world.faults.deeds import DEEDS
+from tests.world.faults.director import Director, Outcome, Place, failure, reported
+from tests.world.faults.plan import Plan, plan_of
+from tests.world.faults.workloads import BY_NAME, Workload, prepared
+
+Change = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A story without faults: what it is compared with, and where something may go wrong."""
+
+    reference: oracles.Reference
+    points: list[Place]
+    wrong: list[str]
+
+
+def _nothing() -> None:
+    return
+
+
+def told(workload: Workload) -> Told:
+    """Tell a story without faults, in this process."""
+    world = prepared(workload)
+    director = Director(world=world, deeds=DEEDS)
+    director.begin()
+    workload.story(world)
+    reference = oracles.reference_of(world, director.began)
+    points = list(director.points)
+    plan = Plan(row="-", workload=workload.name, faults=())
+    return Told(
+        reference=reference,
+        points=points,
+        wrong=oracles.judged(world, plan, reference, director.began),
+    )
+
+
+def run(workload: Workload, plans: Sequence[Plan], known: Told, path: Path, jobs: int) -> None:
+    """Tell a story with every plan, each in a process of its own; outcomes go to a file."""
+    world = prepared(workload)
+    branches: dict[Place, list[Plan]] = defaultdict(list)
+    timed = [plan for plan in plans if plan.faults[0].on == "time"]
+    for plan in plans:
+        if plan.faults[0].on != "time":
+            branches[plan.faults[0].place].append(plan)
+    director = Director(world=world, deeds=DEEDS, branches=branches, jobs=jobs)
+    director.begin(timed)
+    _finish(workload, director, known, path)
+
+
+def alone(plan: Plan, known: Told) -> Outcome:
+    """Tell a story with one plan, in this process."""
+    workload = BY_NAME[plan.workload]
+    began = time.process_time()
+    world = prepared(workload)
+    director = Director(world=world, deeds=DEEDS, plan=plan)
+    director.begin()
+    wrong = _wrong(workload, director, known)
+    seconds = time.process_time() - began
+    return Outcome(plan=plan, wrong=wrong, seconds=seconds, hit=director.hit)
+
+
+def _finish(workload: Workload, director: Director, known: Told, path: Path) -> None:
+    """Go on to the end: as the parent of all runs, or as one of them."""
+    began = time.process_time()
+    wrong = _wrong(workload, director, known)
+    if director.is_child and director.plan is not None:
+        reported(path, director.plan, wrong, director.hit, _forked(began))
+        os._exit(0)
+    director.finish()
+
+
+def _forked(_: float) -> float:
+    """Return when this process' own time began: a child's counter starts at 0."""
+    return 0.0
+
+
+def _wrong(workload: Workload, director: Director, known: Told) -> list[str]:
+    world = director.world
+    try:
+        workload.story(world)
+        if director.plan is None:
+            return []
+        return oracles.judged(world, director.plan, known.reference, director.began)
+    except BaseException:
+        if director.plan is None:
+            raise
+        return [failure(), *oracles.findings(world)]
+
+
+def plans_of(workload: str, known: Told, wanted: Iterable[str], stride: int = 1) -> Iterator[Plan]:
+    """Yield the plans of some rows over one story; every so many-th of each row."""
+    for row in wanted:
+        made = rows.ROWS[row](workload, known.points, known.reference.seconds)
+        yield from list(made)[hash_of(workload) % stride :: stride]
+
+
+def hash_of(text: str) -> int:
+    """Return a number that is the same in every process."""
+    return sum(map(ord, text))
+
+
+def isolated(work: Callable[[], Any]) -> Any:
+    """Do something in a process of its own and return what it returns, as JSON can say it."""
+    receiver, sender = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.close(receiver)
+            with os.fdopen(sender, "w", encoding="utf-8") as out:
+                json.dump(work(), out)
+            code = 0
+        except BaseException:  # noqa: BLE001  # told here; the parent only learns that it failed
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    os.close(sender)
+    with os.fdopen(receiver, encoding="utf-8") as back:
+        text = back.read()
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise RuntimeError("a story without faults did not end well; see above")
+    return json.loads(text)
+
+
+def outcomes(
+    workloads: Iterable[str],
+    wanted: Sequence[str],
+    *,
+    stride: int = 1,
+    jobs: int = 2,
+    most: int | None = None,
+) -> Iterator[Outcome]:
+    """Run the plans of these rows over these stories, and yield what became of each."""
+    with TemporaryDirectory() as folder:
+        for name in workloads:
+            path = Path(folder) / name
+            path.touch()
+            isolated(lambda name=name, path=path: _all(name, wanted, stride, jobs, path, most))  # type: ignore[misc]
+            yield from read(path)
+
+
+def _all(
+    name: str, wanted: Sequence[str], stride: int, jobs: int, path: Path, most: int | None
+) -> None:
+    workload = BY_NAME[name]
+    known = told(workload)
+    calm = Plan(row="-", workload=name, faults=())
+    reported(path, calm, known.wrong, [], time.process_time())
+    plans = list(plans_of(name, known, wanted, stride))
+    run(workload, plans[:most], known, path, jobs)
+
+
+def read(path: Path) -> Iterator[Outcome]:
+    """Yield what a file tells."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        plan = plan_of(yaml.safe_load(entry["plan"]))
+        yield Outcome(plan=plan, wrong=entry["wrong"], seconds=entry["seconds"], hit=entry["hit"])
+
+
+def again(plan: Plan) -> Outcome:
+    """Run one plan by itself."""
+    known = told(BY_NAME[plan.workload])
+    return alone(replace(plan), known)

@@ -1,0 +1,192 @@
+"""A world whose controller is the whole process, and in which things go wrong by plan."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from controller.api.objects import LEASE
+from controller.plan.decide import decide
+from controller.plan.observed import Parameters
+from controller.reconciler import Decide
+from controller.stores import INDEXES
+from tests.world.faults.deeds import touch
+from tests.world.faults.farend import FarEnd, Session
+from tests.world.faults.instance import Instance
+from tests.world.faults.plan import Fault
+from tests.world.world import World
+
+LEASE_PLACE = ("kube-system", "serinus")
+
+
+class Complaints:
+    """Keeps what the controller logs as an error, and nothing else of its log."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def __call__(self, _logger: Any, method: str, event: Any) -> Any:
+        """Take one line in; nothing is printed."""
+        if method in {"error", "exception", "critical"}:
+            error = event.get("exc_info")
+            self.found.append(f"{event.get('event')}: {error!r}")
+        raise structlog.DropEvent
+
+
+class FaultyWorld(World):
+    """One cluster, and one or more whole controllers over the far end of their clients.
+
+    Attributes:
+        far: the API server as the controllers see it.
+        instances: every process there ever was.
+        complaints: errors that were logged.
+    """
+
+    def __init__(
+        self,
+        *,
+        leader_elect: bool = False,
+        decides: Decide = decide,
+        changed: Callable[["FaultyWorld"], None] = lambda _world: None,
+        **how: Any,
+    ) -> None:
+        random.seed(1)
+        self.instances: list[Instance] = []
+        self.complaints = Complaints()
+        self.leader_elect = leader_elect
+        self._decides = decides
+        structlog.configure(processors=[self.complaints])
+        how.setdefault("mode", "auto")
+        super().__init__(**how)
+        changed(self)
+
+    @property
+    def far(self) -> FarEnd:
+        """The API server as the controllers see it."""
+        far: FarEnd = self.client
+        return far
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop whose time is the world's."""
+        return self._loop
+
+    @property
+    def parameters_in_force(self) -> Parameters:
+        """The settings of the controllers."""
+        return self.parameters
+
+    def _client(self) -> Any:
+        return FarEnd(self.store, now=self._clock, elapsed=self._loop.time)
+
+    async def _started(self) -> Instance:
+        return self.launch()
+
+    def launch(self, *, leader_elect: bool | None = None) -> Instance:
+        """Start another process; to be called inside the loop."""
+        session = self.far.session(f"process {len(self.instances)}")
+        instance = Instance(
+            session,
+            mode=self._mode,
+            parameters=self.parameters,
+            leader_elect=self.leader_elect if leader_elect is None else leader_elect,
+            decides=self._decides,
+        )
+        self.instances.append(instance)
+        return instance
+
+    def close(self) -> None:
+        """End every process and everything else."""
+        for instance in self.instances:
+            if instance is not self._process:
+                self._do(instance.stop())
+        super().close()
+
+    # What befalls a process.
+
+    def kill(self, session: Session, restart_seconds: float) -> Any:
+        """End the process of a session at once; another one starts after this time.
+
+        What is returned never ends: nothing goes on in a process that is dead.
+        """
+        instance = self._of(session)
+        instance.kill()
+        self._loop.call_later(restart_seconds, self._restart, instance)
+        return asyncio.Event().wait()
+
+    def _restart(self, before: Instance) -> None:
+        after = self.launch()
+        if self._process is before:
+            self._process = after
+
+    def freeze(self, session: Session, seconds: float) -> None:
+        """Stop a process, as SIGSTOP does, for so long."""
+        session.frozen_until = self._loop.time() + seconds
+
+    def turn_clock(self, session: Session, seconds: float) -> None:
+        """Put the clock of the process' machine wrong."""
+        self._of(session).clock.offset = seconds
+
+    def turn_date(self, seconds: float) -> None:
+        """Put the clock of the API server wrong."""
+        self.far.date_offset = seconds
+
+    def second(self, *, leader_elect: bool) -> None:
+        """Start one more process."""
+        self.launch(leader_elect=leader_elect)
+
+    def steal_lease(self) -> None:
+        """Let another one hold the Lease, as after an edit by hand."""
+        namespace, name = LEASE_PLACE
+        if not self.store.exists(LEASE.plural, namespace, name):
+            return
+        spec = {"holderIdentity": "somebody", "renewTime": None}
+        self.store.patch(LEASE.plural, namespace, name, "merge", {"spec": spec}, manager="kubectl")
+
+    def _travel(self, session: Session, kind: str, seconds: float) -> Any:
+        """Let what is watched, one kind or all, be read again as it was so long ago.
+
+        "restart" kills the process, and the next one's first lists are that old.
+        """
+        kinds = [it.plural for it in INDEXES] if kind in {"", "restart"} else [kind]
+        for plural in kinds:
+            self.far.stale[plural] = seconds
+        if kind == "restart":
+            return self.kill(session, 0.0)
+        for stream in tuple(session.streams):
+            if stream.kind in kinds:
+                self.far.gone.add(stream.kind)
+                stream.end()
+        return None
+
+    def _of(self, session: Session) -> Instance:
+        return next(it for it in self.instances if it.session is session)
+
+    def befall(self, session: Session, fault: Fault, deed: Callable[[World], object]) -> Any:
+        """Do what a fault says, outside of any request; what is returned is to be awaited."""
+        effect = self._effects().get(fault.do)
+        if effect is None:
+            deed(self)
+            return None
+        return effect(session, fault)
+
+    def _effects(self) -> Mapping[str, Callable[[Session, Fault], Any]]:
+        """Return what faults do that are no deeds of people."""
+        return {
+            "crash": lambda session, fault: self.kill(session, fault.seconds),
+            "freeze": lambda session, fault: self.freeze(session, fault.seconds),
+            "clock": lambda session, fault: self.turn_clock(session, fault.seconds),
+            "date": lambda _, fault: self.turn_date(fault.seconds),
+            "lease": lambda _, __: self.steal_lease(),
+            "travel": lambda session, fault: self._travel(session, str(fault.value), fault.seconds),
+            "touch": lambda _, fault: touch(self, str(fault.value)),
+            "second": lambda _, fault: self.second(leader_elect=bool(fault.value)),
+        }
+
+    @property
+    def bugs(self) -> list[str]:
+        """What no pass and no process may end with."""
+        ended = [repr(bug) for instance in self.instances for bug in instance.bugs]
+        return [*ended, *self.complaints.found]
