@@ -113,6 +113,8 @@ def test_a_refusal_says_what_is_wrong_and_each_says_something_else(policy: Manif
     said = [it.get("message") or it["messageExpression"] for it in policy["spec"]["validations"]]
     assert len(set(said)) == len(said)
     assert all(said)
+    reasons = {it.get("reason") for it in policy["spec"]["validations"]}
+    assert reasons == {None if name_of(policy) == "serinus-tell" else "Forbidden"}
 
 
 def fences() -> list[Manifest]:
