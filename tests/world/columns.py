@@ -1,7 +1,9 @@
 """The stages of docs/stages.md, and how a story comes to each of them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from controller.plan.observed import Hold
 from tests.world.world import World, enrolled
@@ -30,6 +32,11 @@ def reached(column: Column, *, hold: Hold = "admission", history: bool = False) 
         hold: how Deployments are held.
         history: v0 served before v1, so that `rollout undo` has something to go back to.
     """
+    return source.reached(column, hold=hold, history=history)
+
+
+def told(column: Column, *, hold: Hold = "admission", history: bool = False) -> World:
+    """Return such a world after the whole story that leads up to it."""
     world = enrolled(hold=hold, history=history)
     try:
         _WAYS[column](world)
@@ -89,6 +96,19 @@ def _to_aborted(world: World) -> None:
     world.run_until(lambda: world.stage() == "Aborted", within=300, what="Aborted")
     world.run(1)
 
+
+class _Reached(Protocol):
+    def __call__(self, column: Column, *, hold: Hold, history: bool) -> World: ...
+
+
+@dataclass(slots=True)
+class Source:
+    """Where worlds come from; see `copies`."""
+
+    reached: _Reached = told
+
+
+source = Source()
 
 _WAYS: Mapping[Column, Callable[[World], None]] = {
     Column.IDLE: _to_idle,

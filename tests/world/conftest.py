@@ -2,11 +2,15 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import structlog
 
-from tests.world.copies import PREPARED
+from tests.world.copies import PREPARED, on_copies
+
+ON_COPIES = frozenset({"test_canary", "test_hold", "test_leaving", "test_promotion", "test_quiet"})
+"""Modules whose tests begin with copies; `test_stages` makes its own."""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -16,4 +20,14 @@ def _worlds() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     while PREPARED:
-        PREPARED.pop().close()
+        PREPARED.popitem()[1].close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test on copies of the worlds that it begins with."""
+    if pyfuncitem.path.stem not in ON_COPIES:
+        return None
+    callspec = getattr(pyfuncitem, "callspec", None)
+    on_copies(partial(pyfuncitem.obj, **(callspec.params if callspec else {})))
+    return True

@@ -3,17 +3,51 @@
 Tasks and timers cannot be copied, but a forked process has its own of everything.
 """
 
+import gc
 import os
+import pickle
 import signal
 import sys
 import traceback
 from collections.abc import Callable
-from functools import cache
-from typing import NoReturn
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 from controller.plan.observed import Hold
-from tests.world.columns import Column, reached
+from tests.world import columns
+from tests.world.columns import Column
 from tests.world.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Where a world stands that many tests begin with."""
+
+    column: Column
+    hold: Hold
+    history: bool
+
+
+PREPARED: dict[Start, World] = {}
+"""To be closed when the tests are over."""
+
+
+class _NotPreparedError(BaseException):
+    """A copy asks for a world that is not there yet; no test may catch it."""
+
+    def __init__(self, start: Start) -> None:
+        super().__init__(start)
+        self.start = start
+
+
+def prepared(column: Column, hold: Hold, *, history: bool) -> World:
+    """Return a world that stands in this stage, the same one every time: only tell on copies."""
+    start = Start(column=column, hold=hold, history=history)
+    if start not in PREPARED:
+        PREPARED[start] = columns.told(column, hold=hold, history=history)
+        gc.collect()
+        gc.freeze()  # what copies never collect, they need not look at
+    return PREPARED[start]
 
 
 def on_a_copy(world: World, story: Callable[[World], object]) -> None:
@@ -22,44 +56,90 @@ def on_a_copy(world: World, story: Callable[[World], object]) -> None:
     Raises:
         AssertionError: with the child's traceback, whatever ended the story there.
     """
+    found = _forked(lambda: story(world))
+    assert not isinstance(found, Start)
+    if found is not None:
+        raise AssertionError(found)
+
+
+def on_copies(test: Callable[[], object]) -> None:
+    """Run a test in a child process, where the first world of each `reached` is a copy.
+
+    Raises:
+        AssertionError: as `on_a_copy` does.
+    """
+    while isinstance(found := _forked(lambda: _on_prepared(test)), Start):
+        # It had just begun: it does so again, and finds what it asked for.
+        prepared(found.column, found.hold, history=found.history)
+    if found is not None:
+        raise AssertionError(found)
+
+
+def _on_prepared(test: Callable[[], object]) -> None:
+    left = dict(PREPARED)
+    taken: set[Start] = set()
+
+    def reached(column: Column, *, hold: Hold = "admission", history: bool = False) -> World:
+        start = Start(column=column, hold=hold, history=history)
+        if start in taken:
+            return columns.told(column, hold=hold, history=history)
+        if start not in left:
+            raise _NotPreparedError(start)
+        taken.add(start)
+        return left[start]
+
+    columns.source.reached = reached
+    test()
+    gc.collect()
+
+
+def _forked(story: Callable[[], object]) -> str | Start | None:
+    """Run a story in a child process; returns how it failed there, or what it has to begin with."""
     receiver, sender = os.pipe()
     child = os.fork()
     if child == 0:
-        _tell(world, story, sender)
+        _tell(story, sender)
     os.close(sender)
     try:
-        with os.fdopen(receiver, encoding="utf-8") as told:
-            failure = told.read()
+        with os.fdopen(receiver, "rb") as told:
+            found = told.read()
     except BaseException:
         os.kill(child, signal.SIGKILL)
         raise
     finally:
-        os.waitpid(child, 0)
-    if failure:
-        raise AssertionError(failure)
+        _, status = os.waitpid(child, 0)
+    if found:
+        answer: str | Start = pickle.loads(found)
+        return answer
+    return None if status == 0 else f"the copy ended with status {status}"
 
 
-def _tell(world: World, story: Callable[[World], object], sender: int) -> NoReturn:
+def _tell(story: Callable[[], object], sender: int) -> NoReturn:
     """Run the story and say how it failed; this process ends here, and cleans nothing up."""
-    code = 0
+    code = 1
+    unraisable: list[str] = []
+    sys.unraisablehook = lambda one: unraisable.append(_written(one))
     try:
-        story(world)
-    except BaseException:  # noqa: BLE001  # whatever it is belongs to the parent
-        code = 1
-        with os.fdopen(sender, "w", encoding="utf-8") as told:
-            told.write(traceback.format_exc())
+        found = _failure(story, unraisable)
+        if found is not None:
+            with os.fdopen(sender, "wb") as told:
+                told.write(pickle.dumps(found))
+        code = 0
     finally:
         sys.stdout.flush()
         os._exit(code)
 
 
-@cache
-def prepared(column: Column, hold: Hold, *, history: bool) -> World:
-    """Return a world that stands in this stage, the same one every time: only tell on copies."""
-    world = reached(column, hold=hold, history=history)
-    PREPARED.append(world)
-    return world
+def _failure(story: Callable[[], object], unraisable: list[str]) -> str | Start | None:
+    try:
+        story()
+    except _NotPreparedError as missing:
+        return missing.start
+    except BaseException:  # noqa: BLE001  # whatever it is belongs to the parent
+        return traceback.format_exc()
+    return "\n".join(unraisable) or None
 
 
-PREPARED: list[World] = []
-"""To be closed when the tests are over."""
+def _written(one: Any) -> str:
+    lines = traceback.format_exception(one.exc_type, one.exc_value, one.exc_traceback)
+    return "".join([f"{one.err_msg or 'not raised'}: {one.object!r}\n", *lines])

@@ -1,9 +1,12 @@
 """A story that is told on a copy fails here and changes nothing here."""
 
+import os
+import signal
+
 import pytest
 
-from tests.world.columns import Column
-from tests.world.copies import on_a_copy, prepared
+from tests.world.columns import Column, reached
+from tests.world.copies import on_a_copy, on_copies, prepared
 from tests.world.world import World
 
 
@@ -33,3 +36,37 @@ def test_a_broken_invariant_ends_a_story() -> None:
     world = prepared(Column.CANARY, "admission", history=False)
     with pytest.raises(AssertionError, match="A1"):
         on_a_copy(world, story)
+
+
+def test_a_test_on_copies_finds_each_world_as_it_is_after_its_story() -> None:
+    def test() -> None:
+        with reached(Column.IDLE) as world, reached(Column.IDLE) as told_anew:
+            assert world.trace == told_anew.trace
+            world.scale(1)
+            assert world.trace != told_anew.trace
+
+    for _ in range(2):
+        on_copies(test)
+
+
+def test_a_test_on_copies_fails_with_what_it_said() -> None:
+    def test() -> None:
+        with reached(Column.IDLE) as world:
+            assert world.stage() == "Nowhere", world.describe()
+
+    with pytest.raises(AssertionError, match="stage Idle"):
+        on_copies(test)
+
+
+def test_what_python_cannot_raise_fails_a_test_on_copies() -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("in a finalizer")
+
+    with pytest.raises(AssertionError, match="in a finalizer"):
+        on_copies(Broken)
+
+
+def test_a_copy_that_is_killed_fails() -> None:
+    with pytest.raises(AssertionError, match="ended with status 9"):
+        on_copies(lambda: os.kill(os.getpid(), signal.SIGKILL))
