@@ -26,6 +26,8 @@ class Options:
     hold: bool = True
     """Whether the server does what the policies of the admission hold do; switchable later."""
     proxy: bool = True
+    proxy_throttle: str = "0s"
+    """How long the proxy rests between two changes; many releases at once cost it less so."""
     loopback_endpoints: bool = True
     """Whether EndpointSlices may hold loopback addresses, as the pods here need."""
     folder: Path | None = None
@@ -104,7 +106,7 @@ class Bed(Served):
         self.api = Api(client=await self._client(self.server))
         self.knobs = Knobs(client=await self._client(ports["knobs"]))
         if self.options.proxy:
-            await self._start_proxy(self.kubeconfig)
+            await self._start_proxy(self.kubeconfig, self.options.proxy_throttle)
 
     async def _client(self, url: str) -> httpx.AsyncClient:
         client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30.0)

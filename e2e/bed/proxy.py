@@ -28,8 +28,16 @@ class Proxy:
     client: httpx.AsyncClient
 
     @classmethod
-    async def start(cls, *, kubeconfig: Path, folder: Path, within: float = 20.0) -> Self:
+    async def start(
+        cls, *, kubeconfig: Path, folder: Path, throttle: str = "0s", within: float = 20.0
+    ) -> Self:
         """Start Traefik and return when it serves what the API server holds.
+
+        Args:
+            kubeconfig: Leads to the API server.
+            folder: Where its log goes.
+            throttle: How long it rests after it took a change; the next ones wait for it together.
+            within: Seconds in which it has to be ready.
 
         Raises:
             MissingProgramError: Traefik is not installed.
@@ -37,7 +45,8 @@ class Proxy:
             TimeoutError: It was not ready in time.
         """
         port, admin_port = free_port(), free_port()
-        command = [program("traefik"), *_flags(port, admin_port, write_certificate(folder))]
+        command = [program("traefik"), *_flags(port, admin_port, throttle)]
+        command.append(f"--providers.file.filename={write_certificate(folder)}")
         env = environment(KUBECONFIG=str(kubeconfig), GOGC="400")
         child = Child.start("traefik", command, log=folder / "traefik.log", env=env)
         client = httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{admin_port}", trust_env=False)
@@ -124,7 +133,7 @@ def _is_for(entry: Mapping[str, Any], service: str, namespace: str) -> bool:
     return (found.get("name"), found.get("namespace")) == (service, namespace)
 
 
-def _flags(port: int, admin_port: int, certificate: Path) -> list[str]:
+def _flags(port: int, admin_port: int, throttle: str) -> list[str]:
     """Build the command line; bed.md section 3 gives the reason for each flag."""
     return [
         "--global.checknewversion=false",
@@ -134,8 +143,8 @@ def _flags(port: int, admin_port: int, certificate: Path) -> list[str]:
         f"--entrypoints.traefik.address={LOOPBACK}:{admin_port}",
         f"--providers.{PROVIDER}=true",
         f"--providers.{PROVIDER}.publishstatusaddress={LOOPBACK}",
-        "--providers.providersthrottleduration=0s",
-        f"--providers.file.filename={certificate}",
+        f"--providers.{PROVIDER}.throttleduration={throttle}",
+        f"--providers.providersthrottleduration={throttle}",
         "--metrics.prometheus=true",
         "--metrics.prometheus.addrouterslabels=true",
         "--api.insecure=true",

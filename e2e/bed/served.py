@@ -204,8 +204,10 @@ class Served(ABC):
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder
 
-    async def _start_proxy(self, kubeconfig: Path) -> None:
-        self._proxy = await Proxy.start(kubeconfig=kubeconfig, folder=self.folder)
+    async def _start_proxy(self, kubeconfig: Path, throttle: str = "0s") -> None:
+        self._proxy = await Proxy.start(
+            kubeconfig=kubeconfig, folder=self.folder, throttle=throttle
+        )
         self._stack.push_async_callback(self._proxy.stop)
 
 

@@ -46,10 +46,12 @@ class Ground:
     is_closed: bool = False
 
 
+THROTTLE = "50ms"
+"""Of the proxy; well below the propagation wait."""
 GROUNDS = {
     # The proxy follows in milliseconds, and many releases go on at once.
     "embedded": Ground(
-        bed=lambda hold: Bed(Options(hold=hold)),
+        bed=lambda hold: Bed(Options(hold=hold, proxy_throttle=THROTTLE)),
         flags=("--propagation-wait=200ms", "--drain-wait=300ms", "--ready-wait=100ms", "--qps=500"),
         quiet_seconds=2.0,
     ),
