@@ -1,11 +1,16 @@
-"""Deals the tests out to the workers of pytest-xdist: what waits beside what computes."""
+"""Deals the tests out to the workers of pytest-xdist, and keeps the clock out of hypothesis."""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from e2e.scenarios import OWN_CLUSTER
+
+# An example that takes long on a busy machine is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 SCENARIOS = "e2e/scenarios"
 FIRST = (
