@@ -33,7 +33,8 @@ def charted(*arguments: str, namespace: str = "serinus-system") -> tuple[Manifes
     helm = shutil.which("helm")
     if helm is None:
         pytest.skip("helm is not installed")
-    return _documents([helm, "template", "serinus", str(CHART), "-n", namespace, *arguments])
+    fixed = ["-n", namespace, "--kube-version", "1.37.2"]
+    return _documents([helm, "template", "serinus", str(CHART), *fixed, *arguments])
 
 
 def read(path: Path) -> tuple[Manifest, ...]:
