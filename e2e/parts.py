@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has none
 
 from e2e.scenarios import OWN_CLUSTER
 
@@ -31,7 +31,7 @@ def part_of(module: str) -> str:
     return SCENARIOS if shares else module
 
 
-class Parts(LoadScopeScheduling):
+class Parts(LoadScopeScheduling):  # type: ignore[misc]  # its base has no types
     """Deals out parts where the plugin deals out modules, in the order of collection."""
 
     def _split_scope(self, nodeid: str) -> str:
