@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 from controller.api.objects import Kind, Object
@@ -86,6 +87,16 @@ class Pool:
     def ready(self) -> int:
         """Count the ready endpoints."""
         return sum(endpoint.ready for endpoint in self.endpoints)
+
+    @property
+    def seconds_since_fall(self) -> float:
+        """Return how long ago there was a ready endpoint more; infinity if we saw none go."""
+        later = None
+        for ago, count in self.history:
+            if later is not None and later[1] < count:
+                return later[0]
+            later = ago, count
+        return inf
 
     def most_ready_within(self, seconds: float) -> int | None:
         """Return the highest ready count of the last `seconds`; None if we looked for less."""

@@ -369,7 +369,8 @@ def _walk(release: Release, draft: Draft) -> Story:
     if not release.is_open:
         return _drained(release, draft)
     revision = release.serving
-    ready = release.stable_ready(revision, release.propagation)
+    unknown = _unknown_seconds(release, revision)
+    ready = release.stable_ready(revision, release.propagation) if unknown <= 0 else 0
     floor = _lowest_weight(release, ready)
     weight = release.widest.weight
     if floor == 0:
@@ -389,16 +390,33 @@ def _walk(release: Release, draft: Draft) -> Story:
         release,
         "WaitingForStable",
         f"{ready} of {_needed_back(release)} stable pods are ready and known to the proxy",
-        left_seconds=_next_growth(release, revision, left),
+        left_seconds=_next_growth(release, revision, left, unknown),
     )
 
 
-def _next_growth(release: Release, revision: str, no_growth_seconds: float) -> float | None:
-    """Return when stable may count for more though nothing changes; None: something has to."""
+def _unknown_seconds(release: Release, revision: str) -> float:
+    """Return for how long a proxy may still know a stable pod that has gone, or is about to.
+
+    A roll that turns back takes away pods that were ready while all others are long known.
+    """
+    others = {entry.revision for entry in release.stable_sets} - {revision}
+    if any(release.stable_ready(other) for other in others):
+        return release.propagation
+    return release.propagation - release.observed.stable.seconds_since_fall
+
+
+def _next_growth(
+    release: Release, revision: str, no_growth_seconds: float, unknown_seconds: float
+) -> float | None:
+    """Return when stable may count for more though nothing changes; None: something has to.
+
+    Nothing counts while a proxy may still know a pod that has gone: it would be asked.
+    """
     is_young = release.stable_ready(revision) > release.stable_ready(revision, release.propagation)
     waits = [
         release.propagation - release.stable_age(revision) if is_young else 0.0,
         no_growth_seconds if release.autoscalers else 0.0,
+        unknown_seconds,
     ]
     return min((seconds for seconds in waits if seconds > 0), default=None)
 

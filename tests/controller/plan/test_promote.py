@@ -494,6 +494,20 @@ def test_the_pause_hold_is_taken_again_after_the_roll() -> None:
     assert operations[0] == {"op": "test", "path": "/metadata/generation", "value": 3}
 
 
+def test_nobody_walks_back_while_a_proxy_may_know_a_pod_that_went() -> None:
+    v2, v1 = replica_set("v2", 4), replica_set("v1", 0)
+    leaving = pool(v2.name, 4).endpoints + pool(v1.name, 1).endpoints
+    there = passed(replace(rolled(), stable=Pool(endpoints=leaving, history=((LONG, 5),))))
+    assert MOVE not in there.does
+    assert there.plan.wake_seconds == 10.0
+    gone = Pool(endpoints=pool(v2.name, 4).endpoints, history=((4.0, 4), (LONG, 5)))
+    early = passed(replace(rolled(), stable=gone))
+    assert MOVE not in early.does
+    assert early.plan.wake_seconds == 6.0
+    known = replace(gone, history=((10.0, 4), (LONG, 5)))
+    assert passed(replace(rolled(), stable=known)).does == [MOVE]
+
+
 def test_a_label_that_was_taken_off_is_put_back_once_stable_is_whole() -> None:
     done = passed(rolled(stable=deployment("v2", generation=3, held=False)))
     assert stable_after(done)["metadata"]["labels"][names.HELD] == NAME
