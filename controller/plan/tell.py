@@ -225,6 +225,7 @@ def edit_stable(release: Release, draft: Draft) -> None:
     is_new = bool(draft.labels) and meta.get("labels") is None
     operations = [
         _same(meta, "resourceVersion" if is_new else draft.tested),
+        *_held_still(meta, draft),
         *edit_map("/metadata/labels", meta.get("labels"), draft.labels),
     ]
     if draft.paused is True:
@@ -242,3 +243,14 @@ def edit_stable(release: Release, draft: Draft) -> None:
             events=tuple(draft.stable_events),
         )
     )
+
+
+def _held_still(meta: Mapping[str, Any], draft: Draft) -> list[dict[str, Any]]:
+    """Return the test that a hold which is kept is still marked: a label raises no generation."""
+    held = (meta.get("labels") or {}).get(names.HELD)
+    if draft.tested != "generation" or held is None or names.HELD in draft.labels:
+        return []
+    return [{"op": "test", "path": HELD_PATH, "value": held}]
+
+
+HELD_PATH = "/metadata/labels/" + names.HELD.replace("/", "~1")

@@ -255,6 +255,7 @@ def test_pauses_again_once_the_deployment_is_complete() -> None:
     done = passed(idle(hold="pause"))
     assert operations(done) == [
         {"op": "test", "path": "/metadata/generation", "value": 1},
+        {"op": "test", "path": "/metadata/labels/serinus.dev~1held", "value": "myapp"},
         {"op": "add", "path": "/spec/paused", "value": True},
     ]
     early = changed(deployment(), status={"availableReplicas": 3})
