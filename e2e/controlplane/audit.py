@@ -18,6 +18,9 @@ _METHODS = {
 }
 """The verbs that write, as HTTP has them."""
 _ANSWERED = "ResponseComplete"
+_DENIED = "denied request"
+"""How an admission policy refuses."""
+_ENDING = "because it is being terminated"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,11 +49,16 @@ class Audit:
         ]
 
     def forbidden(self) -> list[str]:
-        """Answer what the user was not allowed to do, since the beginning."""
+        """Answer what the user was not allowed to do, since the beginning.
+
+        By a role or by an admission policy; that a namespace takes nothing new while it ends is
+        nobody's right, though the server answers 403 there too.
+        """
         return [
-            f"{line['verb']} {line['requestURI']}"
+            f"{line['verb']} {line['requestURI']}: {_message(line)}"
             for line in self._lines()
-            if line["responseStatus"]["code"] == 403
+            if (line["responseStatus"]["code"] == 403 or _DENIED in _message(line))
+            and _ENDING not in _message(line)
         ]
 
     def count(self) -> int:
@@ -68,6 +76,10 @@ class Audit:
                     line = json.loads(text)
                     if line["stage"] == _ANSWERED:
                         yield line
+
+
+def _message(line: dict[str, Any]) -> str:
+    return str(line["responseStatus"].get("message", ""))
 
 
 def _path(line: dict[str, Any]) -> str:

@@ -63,11 +63,27 @@ def test_what_is_forgotten_is_not_counted_again(tmp_path: Path) -> None:
     assert [write.method for write in audit.writes()] == ["DELETE"]
 
 
+def status(code: int, message: str = "") -> dict[str, Any]:
+    return {"code": code, "message": message}
+
+
 def test_a_refusal_is_named_and_half_a_line_waits(tmp_path: Path) -> None:
-    audit = written(tmp_path, line(responseStatus={"code": 403}))
+    audit = written(tmp_path, line(responseStatus=status(403, "no")))
     with audit.path.open("a") as file:
-        file.write(json.dumps(line(responseStatus={"code": 403}), separators=(",", ":"))[:-5])
-    assert audit.forbidden() == [f"patch {SERVICES}/a"]
+        file.write(json.dumps(line(responseStatus=status(403)), separators=(",", ":"))[:-5])
+    assert audit.forbidden() == [f"patch {SERVICES}/a: no"]
+
+
+def test_a_policy_refuses_too_and_an_ending_namespace_does_not(tmp_path: Path) -> None:
+    ending = "unable to create new content in namespace shop because it is being terminated"
+    denied = "ValidatingAdmissionPolicy 'fence' with binding 'fence' denied request: no"
+    audit = written(
+        tmp_path,
+        line("create", SERVICES, responseStatus=status(403, ending)),
+        line(responseStatus=status(422, denied)),
+        line(responseStatus=status(422, "Invalid value")),
+    )
+    assert audit.forbidden() == [f"patch {SERVICES}/a: {denied}"]
 
 
 def test_a_log_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
