@@ -1,0 +1,137 @@
+"""E-processes on counts: evidence that may be looked at as often as one likes.
+
+An e-process is a running product that starts at 1 and whose expectation, as long as a hypothesis
+holds, never exceeds 1 at any time at which somebody may choose to stop. Ville's inequality then
+bounds the chance that it ever reaches 1/alpha by alpha: looks cost nothing.
+
+Both hypotheses here are about odds. Of `trials` Bernoulli trials with chance `p` that had `hits`,
+multiplying the odds by `f` multiplies the likelihood by `f**hits / (1 + p * (f - 1))**trials`:
+
+* *ratio*: each event of a window is a trial and a hit if it fell on the canary. With `n_c` and
+  `n_s` observed requests and a canary that is `r` times as bad, `p = r * n_c / (r * n_c + n_s)`.
+  Stable's own share cancels out, so it may wander from window to window as it likes.
+* *share*: each request of the canary is a trial and a hit if it was an event; `p` is the limit.
+
+The ratio form is exact for Poisson counts and conservative for binomial ones, however frequent the
+events: with `a` and `b` the factors of an event on the canary and on stable, the expectation is
+`(1 + q_c * (a - 1))**n_c * (1 + q_s * (b - 1))**n_s`, at most the exponential of
+`n_c * q_c * (a - 1) + n_s * q_s * (b - 1)`, which is 0 where `q_c = r * q_s` and negative on the
+side of the hypothesis.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from controller.plan.evidence import Window
+
+WORSE = (2.0, 4.0, 10.0, 40.0)
+"""Multiples of the tolerated odds that the mixture against harm bets on, in equal parts."""
+BETTER = (0.85, 0.7, 0.5, 0.3, 0.1, 0.02)
+"""Multiples of the odds at the margin that the mixture for safety bets on, in equal parts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trials:
+    """What one window says about one hypothesis.
+
+    Attributes:
+        hits: of the trials.
+        trials: how many there were.
+        chance: of a hit at the edge of the hypothesis.
+    """
+
+    hits: float
+    trials: float
+    chance: float
+
+
+View = Callable[[Window], Trials]
+"""How a hypothesis looks at a window."""
+
+
+def by_ratio(ratio: float) -> View:
+    """Look at which side the events fell on; the edge: the canary is `ratio` times as bad."""
+
+    def view(window: Window) -> Trials:
+        weighted = ratio * window.canary.requests
+        requests = weighted + window.stable.requests
+        is_comparable = window.canary.requests > 0 and window.stable.requests > 0
+        return Trials(
+            hits=window.canary.events if is_comparable else 0.0,
+            trials=window.canary.events + window.stable.events if is_comparable else 0.0,
+            chance=weighted / requests if requests else 0.0,
+        )
+
+    return view
+
+
+def by_share(share: float) -> View:
+    """Look at the canary's requests alone; the edge: this share of them are events."""
+
+    def view(window: Window) -> Trials:
+        count = window.canary
+        hits = min(count.events, count.requests)
+        return Trials(hits=hits, trials=count.requests, chance=share)
+
+    return view
+
+
+def gain(trials: Trials, factor: float) -> float:
+    """Return what a bet on `factor` times the odds gains, as a logarithm."""
+    against = trials.trials * math.log1p(trials.chance * (factor - 1.0))
+    return trials.hits * math.log(factor) - against
+
+
+def most_of(limit: float, factors: Sequence[float]) -> float:
+    """Return the most that one window may add: two of the worst just reach the limit.
+
+    A bet that is paid less than it won stays an e-process. So no single burst decides, whatever
+    made it.
+    """
+    return (limit + math.log(len(factors))) / 2
+
+
+def path(
+    windows: Iterable[Window],
+    view: View,
+    factors: Sequence[float],
+    dispersion: Iterable[float],
+    most: float = math.inf,
+) -> Iterator[float]:
+    """Yield the logarithm of the e-process after each window.
+
+    Args:
+        windows: oldest first, without flaws.
+        view: the hypothesis.
+        factors: the bets of the mixture; the wealth starts in equal parts.
+        dispersion: for each window by how much events come in clusters; clusters of `d` events
+            are worth one, so every gain is divided by it.
+        most: what one window may add, as a logarithm.
+    """
+    wealth = [-math.log(len(factors))] * len(factors)
+    for window, clustered in zip(windows, dispersion, strict=True):
+        trials = view(window)
+        if trials.trials:
+            wealth = [
+                have + min(gain(trials, factor) / clustered, most)
+                for have, factor in zip(wealth, factors, strict=True)
+            ]
+        yield log_sum(wealth)
+
+
+def log_sum(logarithms: Sequence[float]) -> float:
+    """Return the logarithm of a sum, of its terms' logarithms."""
+    highest = max(logarithms)
+    return highest + math.log(math.fsum(math.exp(it - highest) for it in logarithms))
+
+
+def log_mean(logarithms: Sequence[float]) -> float:
+    """Return the logarithm of a mean: e-values of any dependence average to an e-value."""
+    return log_sum(logarithms) - math.log(len(logarithms))
+
+
+def expected_gain(at: Trials, chance: float, factors: Sequence[float]) -> float:
+    """Return what the best bet gains on average if hits have this chance instead; 0 at least."""
+    expected = Trials(hits=at.trials * chance, trials=at.trials, chance=at.chance)
+    return max(0.0, *(gain(expected, factor) for factor in factors))
