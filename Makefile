@@ -52,6 +52,10 @@ cover: $(VENV)/dev.stamp ## every branch of the decisions and the words is teste
 bench: $(VENV)/bed.stamp ## how fast, how big, how many requests lost
 	@$(BIN)/python -m e2e.bench $(ARGS)
 
+.PHONY: judge
+judge: $(VENV)/dev.stamp ## ten thousand simulated releases of each kind, judged beside the rules of others
+	@$(BIN)/python -m tests.judge $(ARGS)
+
 .PHONY: clean
 clean: ## remove the environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
