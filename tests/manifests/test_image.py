@@ -83,6 +83,11 @@ def test_the_steps_are_those_that_are_tested_here() -> None:
     ]
 
 
+def test_a_user_without_an_entry_has_a_home() -> None:
+    assert environment()["HOME"] == "/"
+    assert environment()["PYTHONPATH"] == "/opt/serinus"
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the install steps where nothing is but what the Dockerfile copies."""
@@ -107,12 +112,19 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+def environment() -> dict[str, str]:
+    """Return the environment that the last stage sets."""
+    _, last = stages()
+    (text,) = (rest for word, rest in last if word == "ENV")
+    return dict(pair.split("=", 1) for pair in text.split())
+
+
 def run(installed: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the program as the image does, without anything of this environment."""
     return subprocess.run(
         [sys.executable, "-S", "-m", "controller", *arguments],
         cwd="/",
-        env={"PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**environment(), "PYTHONPATH": str(installed)},
         capture_output=True,
         text=True,
         check=False,
