@@ -50,7 +50,7 @@ def _concluding(release: Release, _: Exposure) -> Hold | None:
     return Hold(reason="Ended", message="this release has ended; nothing is raised any more")
 
 
-def _let_go(release: Release, _: Exposure) -> Hold | None:
+def let_go(release: Release, _: Exposure | None = None) -> Hold | None:
     """Somebody took the label off: everything stays as it is (safety.md section 4)."""
     if release.is_held:
         return None
@@ -172,7 +172,7 @@ def _stable(release: Release, target: Exposure) -> Hold | None:
 CHECKS: tuple[Check, ...] = (
     _refused,
     _concluding,
-    _let_go,
+    let_go,
     _lost,
     _selected,
     _stale,

@@ -19,8 +19,8 @@ from controller.api.objects import (
 )
 from controller.api.status import Outcome
 from controller.plan.actions import end
-from controller.plan.checks import Hold, hold_on, pods_hold
-from controller.plan.draft import Draft, Story
+from controller.plan.checks import Hold, hold_on, let_go, pods_hold
+from controller.plan.draft import Draft, Story, canary_spec
 from controller.plan.pods import ensure_budget, ensure_service, size
 from controller.plan.refusals import has_affinity
 from controller.plan.release import Release, Roll
@@ -152,7 +152,7 @@ def _no_roll(release: Release) -> Hold | None:
         return Hold(reason="WaitingForApproval", message="the pending template is not approved")
     if release.refusal is not None:
         return Hold(reason=release.refusal.reason, message=release.refusal.message)
-    return None
+    return let_go(release)
 
 
 def _blocked(release: Release) -> Hold | None:
@@ -329,8 +329,9 @@ def _keep_carried(release: Release, draft: Draft) -> None:
     """While stable rolls, keep everybody where pods can carry them; never abort (short canary)."""
     if release.record is None or not release.record.approval:
         return
+    _grow(release, draft)
     stable = max((release.stable_ready(entry.revision) for entry in release.stable_sets), default=0)
-    canary, full = release.canary_ready(), release.widest.pods_needed(release.full)
+    canary, full = release.canary_ready(), release.widest.pods_needed(release.record.replicas)
     if canary == 0 and release.observed.stable.ready:
         walk_back(release, draft, CLOSED)
         return
@@ -342,9 +343,22 @@ def _keep_carried(release: Release, draft: Draft) -> None:
         draft.wake_after(1.0)
         return
     spared = ceil(100 * (1 - stable / release.full))
-    weight = max(spared, 100 * canary // release.full)
+    weight = max(spared, 100 * canary // release.record.replicas)
     if 0 < weight < release.widest.weight:
         walk_back(release, draft, release.widest.at_weight(weight))
+
+
+def _grow(release: Release, draft: Draft) -> None:
+    """Grow the canary along with stable: until it has, it is not short, for nobody promised more.
+
+    To lower the weight instead would send people to a Deployment that is in the middle of a roll.
+    """
+    in_place = release.intent is not None and release.intent.in_place
+    needed = release.widest.pods_needed(release.full)
+    if in_place or release.canary is None or replicas_of(release.canary) >= needed:
+        return
+    if release.is_open and release.refusal is None:
+        canary_spec(release, draft, {"replicas": needed}, f"scaled the canary up to {needed}")
 
 
 def _restore(release: Release, draft: Draft) -> None:

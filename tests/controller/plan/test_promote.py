@@ -447,6 +447,26 @@ def test_a_canary_that_is_short_for_a_moment_keeps_everybody() -> None:
     assert done.plan.wake_seconds == 1.0
 
 
+def test_a_canary_grows_with_stable_in_mid_roll_and_is_not_short_until_it_has() -> None:
+    larger = deployment("v2", generation=3, replicas=6)
+    done = passed(rolling(stable=larger))
+    assert done.exposure == EVERYBODY
+    (write,) = done.on(DEPLOYMENT, CANARY)
+    assert isinstance(write, Merge)
+    assert write.patch["spec"] == {"replicas": 6}
+    in_place = passed(rolling(IN_PLACE, stable=larger, exposure=exposed(50), pods=2))
+    assert in_place.on(DEPLOYMENT, CANARY) == []
+
+
+def test_a_promotion_in_place_stays_as_it_is_when_the_label_was_taken_off() -> None:
+    off = pending_deployment(held=False)
+    world = approved(exposure=exposed(10))
+    world = replace(world, service=annotated(world.service or {}, IN_PLACE))
+    done = passed(put(world, DEPLOYMENT, off))
+    assert done.reason == "HeldLabelRemoved"
+    assert EDIT_STABLE not in done.does
+
+
 def test_everybody_comes_back_to_a_canary_that_is_whole_again() -> None:
     done = passed(rolling(exposure=exposed(75)))
     assert done.exposure == EVERYBODY
