@@ -5,9 +5,11 @@ A predicate may be broken by the world, never by a write of ours: most are asked
 release as it is observed, for the running controller.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
 from controller.api import names
@@ -34,9 +36,9 @@ from controller.api.objects import (
 from controller.api.status import is_our_condition, status_in
 from controller.plan.record import record_of
 from controller.plan.release import Release
-from controller.plan.scene import Change, Scene, bare
+from controller.plan.scene import Change, Scene, bare, paths_of
 from controller.plan.traffic.exposure import CLOSED, Exposure
-from controller.plan.traffic.nginx import UNKNOWN, Nginx
+from controller.plan.traffic.nginx import UNKNOWN, Nginx, is_closing_name
 from controller.plan.workload import canary_name, pods_allowed
 
 PER_KIND: Mapping[str, tuple[str, ...]] = {
@@ -119,7 +121,7 @@ def _s1(scene: Scene, change: Change) -> str | None:
     before, after, place = _exposures(scene, change)
     if after.is_within(before):
         return None
-    needed = after.pods_needed(scene.full(*place))
+    needed = needed_for(after, scene.full(*place))
     ready = scene.ready(place[0], canary_name(place[1]))
     if ready < needed:
         return f"raised to {after}: {ready} of {needed} pods are ready"
@@ -226,19 +228,16 @@ def _flaw_of_route(nginx: Nginx, route: Object) -> str | None:
 def _s7(scene: Scene, change: Change) -> str | None:
     if not change.is_route:
         return None
-    service = scene.release(change.current)
-    mains = {
-        (host, path.get("path"), path.get("pathType"))
-        for main in scene.all("ingresses", namespace_of(change.current))
-        if not is_ours(main)
-        for host, path in ingress_paths(main)
-        if backend_service(path) == service
-    }
-    for host, path in ingress_paths(change.current):
-        if (host, path.get("path"), path.get("pathType")) not in mains and change.old is None:
-            return f"{name_of(change.current)} has {host}{path.get('path')}, which no main has"
-        if backend_service(path) != canary_name(service):
-            return f"{name_of(change.current)} sends to {backend_service(path)}"
+    namespace, service = namespace_of(change.current), scene.release(change.current)
+    mains = [main for main in scene.all("ingresses", namespace) if not is_ours(main)]
+    known = {path for main in mains for path in paths_of(main)}
+    lately = change.at - RACE_SECONDS
+    known |= {path for path, at in scene.memory.paths.items() if at >= lately}
+    for backend, *path in paths_of(change.current):
+        if change.old is None and (service, *path) not in known:
+            return f"{name_of(change.current)} has {path}, which no main has"
+        if backend != canary_name(service):
+            return f"{name_of(change.current)} sends to {backend}"
     return None
 
 
@@ -305,10 +304,22 @@ def _flaw_of_rule(nginx: Nginx, route: Object) -> str | None:
     written = {nginx.key(key): have[nginx.key(key)] for key in keys if nginx.key(key) in have}
     if exposure.suffix == UNKNOWN or exposure.accounts & {"always", "never"}:
         return f"{name_of(route)} has the rule {written}"
+    text = written.get(nginx.key("canary-by-header-pattern"), "")
+    if text and not _is_exact(text, exposure):
+        return f"{name_of(route)} has the rule {text}, which reaches others too"
     due = {key: value for key, value in nginx.keys_for(exposure).items() if key in written}
     if due == written and (not written or exposure.accounts or exposure.suffix):
         return None
     return f"{name_of(route)} has the rule {written}, not {due}"
+
+
+def _is_exact(text: str, exposure: Exposure) -> bool:
+    """Tell whether a pattern is anchored and takes every listed account, and nothing around it."""
+    if not (text.startswith("^") and text.endswith("$")):
+        return False
+    found = re.compile(text, re.ASCII)
+    beside = [near for name in exposure.accounts for near in (f"{name}!", name[:-1] + "!")]
+    return all(map(found.search, exposure.accounts)) and not any(map(found.search, beside))
 
 
 def _s12(scene: Scene, change: Change) -> str | None:
@@ -395,12 +406,18 @@ def _owners(obj: Object) -> set[str]:
 
 def _s19(scene: Scene, change: Change) -> str | None:
     before, after, _ = _exposures(scene, change)
-    if before.doors == after.doors or not change.is_edit:
+    if _sides(before) == _sides(after) or not change.is_edit:
         return None
     old, new = (annotations_of(obj or {}).get(names.CHANGED) for obj in (change.old, change.new))
     if new and new != old:
         return None
     return f"went from {before} to {after} and keeps the time {new}"
+
+
+def _sides(exposure: Exposure) -> tuple[object, ...]:
+    """Return who reaches which side; a closing name of a Service that is gone opens nothing."""
+    *doors, cookie = exposure.doors
+    return (*doors, None if is_closing_name(str(cookie)) else cookie)
 
 
 def _s20(scene: Scene, change: Change) -> str | None:
@@ -409,7 +426,7 @@ def _s20(scene: Scene, change: Change) -> str | None:
         return None
     place, left = fewer
     widest = scene.widest(*place)
-    needed = widest.pods_needed(scene.full(*place)) if widest.is_open else 0
+    needed = needed_for(widest, scene.full(*place)) if widest.is_open else 0
     if left >= needed:
         return None
     return f"{left} canary pods are left of {needed} for {widest}"
@@ -418,6 +435,10 @@ def _s20(scene: Scene, change: Change) -> str | None:
 def _s21(scene: Scene, change: Change) -> str | None:
     before, after, (namespace, service) = _exposures(scene, change)
     if not before.is_open or after.is_open or not change.is_route:
+        return None
+    intent, rejected = scene.intent(namespace, service), _rejected(scene, (namespace, service))
+    is_asked = intent is not None and intent.action is not None and intent.action.verb == "abort"
+    if not (is_asked or rejected):
         return None
     nginx, mine = scene.nginx(namespace, service), _keys(change.current)
     for main in scene.all("ingresses", namespace):
@@ -439,8 +460,11 @@ def _t2(scene: Scene, change: Change) -> str | None:
     wait = scene.parameters.propagation_seconds + scene.parameters.drain_seconds
     reached = scene.memory.reached.get(place[1], [])
     ends = [*(at for at, _ in reached[1:]), change.at]
-    for (_, exposure), until in zip(reached, ends, strict=False):
-        needed = exposure.pods_needed(full) if exposure.is_open else 0
+    strange = [at for at in scene.memory.strange.get(place[1], []) if at > change.at - RACE_SECONDS]
+    for (since, exposure), until in zip(reached, ends, strict=False):
+        if since in strange:
+            continue
+        needed = needed_for(exposure, full) if exposure.is_open else 0
         if needed > left and change.at - until < wait:
             return f"{left} canary pods are left {change.at - until:.1f} s after {exposure} ended"
     return None
@@ -465,11 +489,16 @@ def _t4(scene: Scene, change: Change) -> str | None:
     before, after, place = _exposures(scene, change)
     if after.is_within(before):
         return None
-    rejected = status_in(scene.get("services", *place)).rejected
-    stable = scene.stable(*place)
+    rejected = _rejected(scene, place)
+    return f"raised to {after} though revision {rejected} was aborted" if rejected else None
+
+
+def _rejected(scene: Scene, place: Place) -> str:
+    """Return the revision that was aborted, if it is the one that is pending still."""
+    rejected, stable = status_in(scene.get("services", *place)).rejected, scene.stable(*place)
     if rejected is None or not stable or rejected.revision != revision_of(template_of(stable)):
-        return None
-    return f"raised to {after} though revision {rejected.revision} was aborted"
+        return ""
+    return rejected.revision
 
 
 def _t5(scene: Scene, change: Change) -> str | None:
@@ -524,7 +553,7 @@ def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
             yield from (f"{path}/{key}" for key in inner)
 
 
-def _a3(_: Scene, change: Change) -> str | None:
+def _a3(scene: Scene, change: Change) -> str | None:
     """A Deployment is enrolled by its label, which we set and remove; a Service by its user's."""
     if change.is_of_ours or not change.is_edit:
         return None
@@ -534,7 +563,10 @@ def _a3(_: Scene, change: Change) -> str | None:
         knows_us = any(map(is_our_condition, status_of(old).get("conditions") or ()))
         return None if was_enrolled or knows_us else f"we wrote on Service {name_of(old)}"
     holder = labels_of(old).get(names.HELD) or labels_of(new).get(names.HELD)
-    return None if holder else f"we wrote on Deployment {name_of(old)}"
+    ours = (obj for obj in scene.all("deployments", namespace_of(old)) if is_ours(obj))
+    if holder or any(uid_of(old) in _owners(obj) for obj in ours):
+        return None
+    return f"we wrote on Deployment {name_of(old)}"
 
 
 def _a4(scene: Scene, change: Change) -> str | None:
@@ -548,6 +580,14 @@ def _a4(scene: Scene, change: Change) -> str | None:
 
 
 # What several of them ask.
+
+
+def needed_for(exposure: Exposure, full: int) -> int:
+    """Return need_c of safety.md section 3, computed anew: the plan's own sum is what is judged."""
+    share = Fraction(exposure.share)
+    exposed = share + (1 - share) * exposure.weight / 100
+    least = 2 if exposed > 0 and full >= 2 else 1
+    return max(least, ceil(exposed * full))
 
 
 def _exposures(scene: Scene, change: Change) -> tuple[Exposure, Exposure, Place]:

@@ -1,6 +1,6 @@
 """What an invariant may look at: one change of a cluster, what stands around it, and before it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,7 +9,9 @@ from controller.api.intent import Intent, parse
 from controller.api.objects import (
     Object,
     annotations_of,
+    backend_service,
     controller_of,
+    ingress_paths,
     is_ours,
     is_paused,
     labels_of,
@@ -81,22 +83,26 @@ class Memory:
     Attributes:
         templates: revisions that stood in a user's Deployment at some time, labels left out.
         reached: for each enrolled Service, (time, exposure) of every change of its routes.
+        strange: when each Service's routes were opened by somebody else.
         let_go: for each Deployment, when we un-paused it and nothing else happened to it since.
         ready: ready endpoints of each Service.
         uids: of each Service, also when it is gone.
         served: for the uid of a Deployment, the revision whose pods were last alone and all ready.
         accounts: every account that each Service's user ever listed.
         asked: for each Service, (time, weights) of what its pin and its plan ask for.
+        paths: when (Service, host, path, pathType) was last seen on an Ingress of the user's.
     """
 
     templates: set[str] = field(default_factory=set)
     reached: dict[str, list[tuple[float, Exposure]]] = field(default_factory=dict)
+    strange: dict[str, list[float]] = field(default_factory=dict)
     let_go: dict[str, float] = field(default_factory=dict)
     ready: dict[str, int] = field(default_factory=dict)
     uids: dict[str, str] = field(default_factory=dict)
     served: dict[str, str] = field(default_factory=dict)
     accounts: dict[str, set[str]] = field(default_factory=dict)
     asked: dict[str, list[tuple[float, tuple[int, ...]]]] = field(default_factory=dict)
+    paths: dict[tuple[str, ...], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +231,17 @@ def _note_route(scene: Scene, change: Change) -> None:
         service = scene.release(change.current)
         widest = scene.widest(namespace_of(change.current), service)
         scene.memory.reached.setdefault(service, []).append((change.at, widest))
+        if not change.by_us:
+            scene.memory.strange.setdefault(service, []).append(change.at)
+        return
+    for obj in (change.old, change.new):
+        scene.memory.paths.update(dict.fromkeys(paths_of(obj or {}), change.at))
+
+
+def paths_of(ingress: Object) -> Iterator[tuple[str, ...]]:
+    """Yield what an Ingress sends where: Service, host, path, pathType."""
+    for host, path in ingress_paths(ingress):
+        yield backend_service(path), host, str(path.get("path")), str(path.get("pathType"))
 
 
 def _note_service(scene: Scene, change: Change) -> None:

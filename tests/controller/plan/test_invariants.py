@@ -295,6 +295,20 @@ def test_a_route_carries_exactly_what_is_asked(broken: str, notes: dict[str, str
     assert broken in routed(scene(), TEN, **notes)
 
 
+@pytest.mark.parametrize(
+    "text", ["(?:alice|bob)", "^(?:alice|bob.*)$", "^(?:alice|bo.)$", "^(?:alice|bob)"]
+)
+def test_a_pattern_takes_the_list_and_nothing_around_it(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = frozenset({"alice", "bob"}), ""
+    monkeypatch.setattr("controller.api.pattern.decode", lambda _text: listed)
+    here = scene()
+    here.memory.accounts[NAME] = set(listed[0])
+    notes = {"canary_by_header": "X-Account", "canary_by_header_pattern": text}
+    assert "S11" in routed(here, TEN, **notes)
+
+
 @pytest.mark.parametrize("text", ["101", "-1", "1e1", "", "٣"])
 def test_a_weight_is_an_integer(text: str) -> None:
     assert "S10" in routed(scene(), TEN, canary_weight=text)
@@ -305,6 +319,23 @@ def test_listed_accounts_reach_the_canary() -> None:
     here = scene(running(notes, exposure=TEN))
     accounts = exposed(10, frozenset({"alice", "bob"}))
     assert routed(here, accounts) == set()
+
+
+def test_a_closing_name_of_another_service_opens_nothing() -> None:
+    here = scene()
+    old = route_with(TEN, canary_by_cookie="serinus-" + "0" * 32)
+    new = route_with(TEN)
+    new["metadata"]["annotations"][names.CHANGED] = old["metadata"]["annotations"][names.CHANGED]
+    assert judged(here, "ingresses", old, new) == set()
+
+
+def test_pods_do_not_stay_for_what_somebody_opened_a_moment_ago() -> None:
+    here = scene(running(exposure=exposed()))
+    old, new = smaller(1)
+    note(here, "ingresses", route(), route(TEN))
+    here.memory.reached[NAME] = [(0.0, exposed()), (995.0, TEN), (996.0, exposed())]
+    here.memory.strange[NAME] = [995.0]
+    assert judged(here, "deployments", old, new) == set()
 
 
 def test_a_rule_says_when_it_was_written() -> None:
@@ -318,7 +349,10 @@ def test_a_rule_says_when_it_was_written() -> None:
 def test_paths_of_a_new_route_are_those_of_a_main_and_lead_to_our_service() -> None:
     here = scene()
     objects_of(here).drop("ingresses", NAME)
+    objects_of(here).drop("ingresses", CANARY)
     assert judged(here, "ingresses", None, route(at=NOW)) == {"S7"}
+    objects_of(here).drop("ingresses", CANARY)
+    assert judged(here, "ingresses", None, route(at=NOW), at=5.0) == set()
     astray = edited(
         route(TEN),
         lambda it: it["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"].update(
@@ -340,7 +374,13 @@ def test_routes_carry_the_previous_or_the_next_intent() -> None:
 def test_an_affinity_on_the_main_wants_the_route_deleted() -> None:
     here = scene()
     objects_of(here).put("ingresses", ingress(affinity="cookie"))
-    assert routed(here, exposed()) == {"S21"}
+    assert routed(here, exposed()) == set()
+    objects_of(here).put("services", rejecting())
+    assert routed(here, exposed(), old=route(TEN)) == {"S21"}
+    objects_of(here).put("services", service({names.ACTION: "abort"}))
+    assert routed(here, exposed(), old=route(TEN)) == {"S21"}
+    objects_of(here).drop("ingresses", NAME)
+    assert routed(here, exposed(), old=route(TEN)) == set()
 
 
 def test_a_deleted_route_is_no_raise() -> None:
@@ -417,7 +457,10 @@ def test_what_was_never_enrolled_gets_no_write() -> None:
     assert judged(scene(), "services", leaving, plain) == set()
     free = deployment(held=False)
     paused = edited(free, lambda it: it["spec"].update(paused=True))
-    assert judged(scene(), "deployments", free, paused) == {"A3"}
+    assert judged(scene(), "deployments", free, paused) == set()
+    alone = scene()
+    objects_of(alone).drop("deployments", CANARY)
+    assert judged(alone, "deployments", free, paused) == {"A3"}
     assert judged(scene(), "deployments", free, deployment()) == set()
 
 

@@ -122,6 +122,7 @@ class FarEnd:
         reads: (time, verb, kind, name) of every read.
         asked: (verb, kind) of every request, with the subresource behind the kind.
         is_writing: a write of the controller is being applied right now.
+        current: the last write that was carried out, or is being.
         date_offset: seconds by which the server's clock is wrong.
     """
 
@@ -137,6 +138,7 @@ class FarEnd:
         self.date_offset = 0.0
         self.encoder = Encoder()
         self.adversary: Adversary | None = None
+        self.current: Asked | None = None
         self.seen: Counter[tuple[str, str, str]] = Counter()
         self.asked: set[tuple[str, str]] = set()
         self.history: list[tuple[float, str, Any, Any]] = []
@@ -330,9 +332,10 @@ class Session:
                 place.kind, store.get(place.kind, place.namespace, place.name)
             )
         if not asked.is_write:
-            return self.far.encoder.whole(place.kind, self._written(asked))
+            return self.far.encoder.whole(place.kind, self._written(asked))  # a dry run
         error: ApiError | None = None
         self.far.is_writing = True
+        self.far.current = asked
         try:
             return self.far.encoder.whole(place.kind, self._written(asked))
         except ApiError as refused:

@@ -32,15 +32,6 @@ RBAC: Mapping[str, frozenset[str]] = {
 }
 """What the controller may ask for; everything else is beyond its authority (safety.md A5)."""
 
-HARMLESS = frozenset(
-    {
-        "crash", "answer", "reset", "hang", "slow", "freeze", "clock", "date", "lease", "second",
-        "end", "half-open", "gone-event", "gone-status", "duplicate", "delay", "coalesce",
-        "truncate", "stale-list", "travel",
-    }
-)  # fmt: skip
-"""After these the world ends as it does without; after what people do it need not."""
-HARMLESS_DEEDS = frozenset({"touch"})
 SILENT_SECONDS = {"half-open": 330.0}
 """How long it takes until a silent watch is given up, by the client's own time limit."""
 SLACK_WRITES = 2
@@ -60,14 +51,6 @@ class Reference:
     end: Mapping[str, Any]
     writes: Mapping[str, int]
     seconds: float
-
-
-def is_harmless(plan: Plan) -> bool:
-    """Tell whether a plan's run has to end as the one without faults."""
-    return all(
-        fault.do in HARMLESS or (fault.do == "deed" and fault.value in HARMLESS_DEEDS)
-        for fault in plan.faults
-    )
 
 
 def reference_of(world: FaultyWorld, began: float) -> Reference:
@@ -139,7 +122,7 @@ def _what(request: Request) -> str:
 def judged(world: FaultyWorld, plan: Plan, reference: Reference | None, began: float) -> list[str]:
     """Return what is wrong with a run that is over."""
     wrong: list[str] = []
-    if reference is not None and is_harmless(plan):
+    if reference is not None and plan.is_harmless:
         wrong += _differences(reference, end_of(world))
         wrong += _too_many(reference, writes_of(world), len(plan.faults))
         wrong += _too_late(reference, plan, world.now - began)
@@ -152,6 +135,7 @@ def judged(world: FaultyWorld, plan: Plan, reference: Reference | None, began: f
 def findings(world: FaultyWorld) -> list[str]:
     """Return what was wrong while the run lasted."""
     found = [f"invariant: {line}" for line in world.judge.findings]
+    found += [f"lost: {line}" for line in world.proxy.lost[:5]]
     return found + [f"bug: {line}" for line in world.bugs]
 
 

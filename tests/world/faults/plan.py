@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -63,6 +64,11 @@ class Plan:
     seed: int = 0
     why: str = field(default="", compare=False)
 
+    @property
+    def is_harmless(self) -> bool:
+        """Tell whether its run has to end as the one without faults: no person does anything."""
+        return all(fault.do != "deed" for fault in self.faults)
+
     def written(self) -> str:
         """Return the plan as YAML."""
         defaults = {one.name: one.default for one in fields(Fault)}
@@ -83,3 +89,37 @@ def plan_of(written: Mapping[str, Any]) -> Plan:
     """Read a plan."""
     faults = tuple(Fault(**fault) for fault in written["faults"])
     return Plan(**{**written, "faults": faults})
+
+
+def plan_in(text: str) -> Plan:
+    """Read a plan from a YAML file, or from the line that a failing run prints.
+
+    The line is `ROW;WORKLOAD;FAULT;FAULT...`, a fault its fields with commas, as `line_of` writes.
+    """
+    if text.endswith((".yaml", ".yml")):
+        return plan_of(yaml.safe_load(Path(text).read_text(encoding="utf-8")))
+    row, workload, *told = text.split(";")
+    return Plan(row=row, workload=workload, faults=tuple(map(_fault_in, told)))
+
+
+def line_of(plan: Plan) -> str:
+    """Return a plan as one line, to be given to `make faults SEED=`."""
+    told = (
+        ",".join(str(getattr(fault, one.name)) for one in fields(Fault)) for fault in plan.faults
+    )
+    return ";".join((plan.row, plan.workload, *told))
+
+
+def _fault_in(text: str) -> Fault:
+    on, do, kind, name, nth, when, at, value, seconds = text.split(",")
+    return Fault(
+        on=on,
+        do=do,
+        kind=kind,
+        name=name,
+        nth=int(nth),
+        when=when,
+        at=float(at),
+        value=int(value) if value.isdecimal() else value,
+        seconds=float(seconds),
+    )

@@ -176,3 +176,16 @@ ROWS: Mapping[str, Row] = {
     "H": operations,
     "R": schedules,
 }
+
+STRIDES: Mapping[str, int] = {
+    "A": 1,
+    "B": 4,
+    "C": 3,
+    "D": 4,
+    "E": 10,
+    "F": 5,
+    "G": 3,
+    "H": 1,
+    "R": 2,
+}
+"""Of each row every so many-th plan is run; `--every 1` runs them all."""

@@ -52,7 +52,14 @@ def told(workload: Workload) -> Told:
     )
 
 
-def run(workload: Workload, plans: Sequence[Plan], known: Told, path: Path, jobs: int) -> None:
+def run(
+    workload: Workload,
+    plans: Sequence[Plan],
+    known: Told,
+    path: Path,
+    jobs: int,
+    is_enough: Callable[[], bool] = lambda: False,
+) -> None:
     """Tell a story with every plan, each in a process of its own; outcomes go to a file."""
     world = prepared(workload)
     branches: dict[Place, list[Plan]] = defaultdict(list)
@@ -60,7 +67,7 @@ def run(workload: Workload, plans: Sequence[Plan], known: Told, path: Path, jobs
     for plan in plans:
         if plan.faults[0].on != "time":
             branches[plan.faults[0].place].append(plan)
-    director = Director(world=world, deeds=DEEDS, branches=branches, jobs=jobs)
+    director = Director(world=world, deeds=DEEDS, branches=branches, jobs=jobs, is_enough=is_enough)
     director.begin(timed)
     _finish(workload, director, known, path)
 
@@ -79,17 +86,11 @@ def alone(plan: Plan, known: Told) -> Outcome:
 
 def _finish(workload: Workload, director: Director, known: Told, path: Path) -> None:
     """Go on to the end: as the parent of all runs, or as one of them."""
-    began = time.process_time()
     wrong = _wrong(workload, director, known)
     if director.is_child and director.plan is not None:
-        reported(path, director.plan, wrong, director.hit, _forked(began))
+        reported(path, director.plan, wrong, director.hit, 0.0)
         os._exit(0)
     director.finish()
-
-
-def _forked(_: float) -> float:
-    """Return when this process' own time began: a child's counter starts at 0."""
-    return 0.0
 
 
 def _wrong(workload: Workload, director: Director, known: Told) -> list[str]:

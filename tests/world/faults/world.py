@@ -16,8 +16,14 @@ from tests.world.faults.deeds import touch
 from tests.world.faults.farend import FarEnd, Session
 from tests.world.faults.instance import Instance
 from tests.world.faults.plan import Fault
+from tests.world.faults.proxy import Proxy
+from tests.world.faults.requests import flaws
+from tests.world.kubectl import NAME, NAMESPACE
 from tests.world.world import World
 
+SEEN_BY_PROXIES = frozenset({"ingresses", "endpointslices", "pods"})
+LOOKS = (1.3, 6.5)
+"""How long after a change a proxy that has not heard of it would harm somebody."""
 LEASE_PLACE = ("kube-system", "serinus")
 
 
@@ -42,6 +48,7 @@ class FaultyWorld(World):
         far: the API server as the controllers see it.
         instances: every process there ever was.
         complaints: errors that were logged.
+        is_lenient: people do what they like, so stories need not go as they are told.
     """
 
     def __init__(
@@ -49,18 +56,71 @@ class FaultyWorld(World):
         *,
         leader_elect: bool = False,
         decides: Decide = decide,
-        changed: Callable[["FaultyWorld"], None] = lambda _world: None,
         **how: Any,
     ) -> None:
         random.seed(1)
         self.instances: list[Instance] = []
         self.complaints = Complaints()
+        self.is_lenient = False
         self.leader_elect = leader_elect
         self._decides = decides
         structlog.configure(processors=[self.complaints])
         how.setdefault("mode", "auto")
         super().__init__(**how)
-        changed(self)
+        self.proxy = Proxy(
+            nginx=self.judge.nginx,
+            elapsed=self._loop.time,
+            is_ours_to_answer=self._rolls_by_us,
+            is_by_us=lambda: self.far.is_writing,
+            full=lambda service: self.judge.scene.full(NAMESPACE, service),
+        )
+        self.store.subscribe(self._proxied)
+
+    def _noticed(self, event: str, kind: str, new: Any, old: Any) -> None:
+        super()._noticed(event, kind, new, old)
+        if self.far.is_writing and self.far.current is not None:
+            found = flaws(
+                self.judge.scene, self.far.current, self.far.reads, (kind, new, old), self.now
+            )
+            self.judge.findings += [f"{self.now:.2f} {flaw}" for flaw in found]
+
+    def _rolls_by_us(self) -> bool:
+        """Tell whether stable's pods go because we let it roll; in place they go under traffic."""
+        intent = self.judge.scene.intent(NAMESPACE, NAME)
+        in_place = intent is None or intent.in_place
+        return bool(self.judge.scene.memory.let_go) and not in_place
+
+    def _proxied(self, _event: str, kind: str, new: Any, old: Any) -> None:
+        if kind in SEEN_BY_PROXIES:
+            self.proxy.noticed(kind, new, old)
+            for seconds in LOOKS:
+                self._loop.call_later(seconds, self.proxy.look)
+
+    def comes_true(self, holds: Callable[[], object], within: float) -> bool:
+        """Let time pass until something is so, at most so much; tell whether it is."""
+        came: bool = self._do(self._until(holds, self.now + within))
+        self._look()
+        return came
+
+    def disturbed(self) -> None:
+        """Take note that somebody takes pods away."""
+        self.judge.disturbed()
+        self.proxy.excuse_pods()
+
+    def delete(self, kind: str, name: str = NAME) -> None:
+        """`kubectl delete`; what goes with it is the person's doing."""
+        self.proxy.excuse_pods()
+        super().delete(kind, name)
+
+    def crash_pod(self, pod: Any) -> None:
+        """Let a pod's process die."""
+        self.proxy.excuse_pods()
+        super().crash_pod(pod)
+
+    def scale(self, replicas: int, *, name: str = NAME, manager: str = "kubectl") -> None:
+        """`kubectl scale`; the pods that go are whoever's did it."""
+        self.proxy.excuse_pods()
+        super().scale(replicas, name=name, manager=manager)
 
     @property
     def far(self) -> FarEnd:

@@ -1,0 +1,69 @@
+"""Judges the controller's requests: what a write says, and what was read before it (T1, T6, T9)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from controller.api import names
+from controller.api.objects import is_ours, labels_of, name_of, namespace_of
+from controller.plan.scene import Scene
+from tests.world.faults.farend import Asked
+
+FRESH_SECONDS = 7.0
+"""What a quorum read has shown is relied on for so long (reconciler.FRESH_SECONDS, and a round)."""
+
+
+def flaws(
+    scene: Scene,
+    asked: Asked,
+    reads: Sequence[tuple[float, str, str, str]],
+    change: tuple[str, Any, Any],
+    now: float,
+) -> list[str]:
+    """Return what is wrong with the request behind a change of the store."""
+    kind, new, old = change
+    recent = set()
+    for at, verb, what, name in reversed(reads):
+        if at < now - FRESH_SECONDS:
+            break
+        recent.add((verb, what, name))
+    obj = new if new is not None else old
+    if asked.verb == "delete" and is_ours(obj) and name_of(obj) == asked.name:
+        return _deletion(asked, recent)
+    if kind == "ingresses" and is_ours(obj) and new is not None and old is not None:
+        return _routing(scene, asked, recent, new, old)
+    return []
+
+
+def _deletion(asked: Asked, recent: set[tuple[str, str, str]]) -> list[str]:
+    found = []
+    if not ((asked.body or {}).get("preconditions") or {}).get("uid"):
+        found.append(f"T6 (deletes carry the uid): {asked.kind} {asked.name}")
+    if ("get", asked.kind, asked.name) not in recent:
+        found.append(f"T9 (nothing destructive from a cached read): {asked.kind} {asked.name}")
+    return found
+
+
+def _routing(
+    scene: Scene, asked: Asked, recent: set[tuple[str, str, str]], new: Any, old: Any
+) -> list[str]:
+    service = labels_of(new)[names.SERVICE]
+    nginx = scene.nginx(namespace_of(new), service)
+    before, after = nginx.exposure_of(old), nginx.exposure_of(new)
+    meta = (asked.body or {}).get("metadata") or {}
+    if not after.is_within(before):
+        return _raise(meta, recent, asked.name)
+    record = scene.record(namespace_of(new), service)
+    walks = scene.rolls(namespace_of(new), service) or (record is not None and record.approval)
+    is_lowering = before.doors != after.doors and not walks
+    if is_lowering and ("resourceVersion" in meta or "uid" not in meta):
+        return [f"T6 (lowering is conditional on uid only): {asked.name} {sorted(meta)}"]
+    return []
+
+
+def _raise(meta: dict[str, Any], recent: set[tuple[str, str, str]], name: str) -> list[str]:
+    found = []
+    if "resourceVersion" not in meta:
+        found.append(f"T6 (raises carry resourceVersion): {name} {sorted(meta)}")
+    if ("list", "endpointslices", "") not in recent:
+        found.append(f"T1 (a raise follows a quorum read of the pods): {name}")
+    return found
