@@ -8,6 +8,7 @@ refused by the fence.
 import itertools
 import json
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -674,6 +675,25 @@ async def test_applied_again_nothing_changes(shop: Shop) -> None:
     before = await versions()
     await shop.kubectl("apply", "-k", str(OVERLAY))
     assert await versions() == before
+
+
+async def test_a_tenant_installs_it_in_namespaces_with_one_right_more_than_an_administrator(
+    shop: Shop,
+) -> None:
+    """Nobody grants what they do not hold, and `admin` does not hold `services/status`."""
+    overlay, kubectl = ROOT / "manifests" / "overlays" / "namespaces", shop.kubectl
+    await kubectl("apply", "-k", str(ROOT / "manifests" / "example"))
+    for namespace in ("canary", "serinus-system"):
+        admin = ("rolebinding", "tenant", "--clusterrole=admin", "--user=tenant")
+        await kubectl("create", *admin, "-n", namespace)
+    result = await kubectl.run("apply", "-k", str(overlay), "--as=tenant")
+    missing = re.findall(r"\{APIGroups:.*\}", result.err)
+    assert missing == ['{APIGroups:[""], Resources:["services/status"], Verbs:["patch"]}']
+    more = ("role", "more", "--verb=patch", "--resource=services/status", "-n", "canary")
+    await kubectl("create", *more)
+    given = ("rolebinding", "more", "--role=more", "--user=tenant", "-n", "canary")
+    await kubectl("create", *given)
+    await kubectl("apply", "-k", str(overlay), "--as=tenant")
 
 
 async def test_our_account_deletes_what_it_created(shop: Shop) -> None:
