@@ -40,6 +40,13 @@ from e2e.controlplane.build import built
 from e2e.controlplane.credentials import Credentials
 from e2e.controlplane.servers import Servers
 
+if os.environ.get("SERINUS_BED") != "controlplane":
+    # All at once: a line for each of them would hide what else was skipped.
+    pytest.skip(
+        "policies are asked of a real API server: make e2e ARGS=e2e/controlplane",
+        allow_module_level=True,
+    )
+
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 SHOP = "shop"
@@ -124,8 +131,6 @@ class Shop:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop() -> AsyncIterator[Shop]:
     """Run a control plane with the cluster overlay applied; no node, so no pod ever starts."""
-    if os.environ.get("SERINUS_BED") != "controlplane":
-        pytest.skip("needs the real control plane: make e2e ARGS=e2e/controlplane")
     try:
         program("kubectl")
     except MissingProgramError as error:
@@ -675,6 +680,16 @@ async def test_applied_again_nothing_changes(shop: Shop) -> None:
     before = await versions()
     await shop.kubectl("apply", "-k", str(OVERLAY))
     assert await versions() == before
+
+
+async def test_the_restricted_namespace_lets_the_controllers_pods_in(shop: Shop) -> None:
+    """Pod Security would refuse to create them otherwise."""
+
+    async def are_there() -> bool:
+        found = ("get", "pods", "-n", "serinus-system", "-o", "name")
+        return len((await shop.kubectl(*found)).splitlines()) == 2
+
+    await wait_until(are_there, within=PATIENCE, every=0.5, what="both pods are created")
 
 
 async def test_a_tenant_installs_it_in_namespaces_with_one_right_more_than_an_administrator(
