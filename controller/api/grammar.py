@@ -10,8 +10,8 @@ SHOWN_LIMIT: Final = 60
 
 ACCEPTABLE: Final = ("affinity", "recreate")
 """The refusals that a user can overrule (routing.md section 6, contract.md section 3)."""
-CHECKS: Final = ("error-rate", "latency")
-"""The metrics that can be asked about."""
+CHECKS: Final = ("error-rate", "latency", "success", "restarts", "coverage")
+"""What can be asked about a canary."""
 ALTERNATIVES: Final = (("manual", "auto"), ("shift-then-roll", "in-place"))
 """The words of `promotion`: one of each pair, the first is the default."""
 
@@ -136,8 +136,9 @@ THRESHOLD: Final = Form(
 )
 CHECK: Final = Form(
     name="CHECK",
-    pattern=rf"({'|'.join(CHECKS)})((<=|>=){THRESHOLD.pattern}[x%])?",
-    says=f"{' or '.join(CHECKS)}, alone or with a threshold such as <=1% or <=1.5x",
+    pattern=rf"({'|'.join(CHECKS)})(-[1-9][0-9]{{0,4}}m?s)?((<=|>=){THRESHOLD.pattern}[x%])?",
+    says="error-rate or latency, alone or with <= and a threshold such as 1% or 1.5x; "
+    "latency-500ms counts answers slower than that; success>=99%; restarts; coverage>=95%",
 )
 PROMOTION: Final = Form(
     name="PROMOTION",

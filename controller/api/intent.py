@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from controller.api import grammar, names, objects, pattern
+from controller.api import check, grammar, names, objects, pattern
+from controller.api.check import Check
 from controller.api.grammar import Form
 from controller.api.pattern import Suffix
 
@@ -94,7 +95,7 @@ class Intent:
     replicas: Replicas = Replicas()
     automatic: bool = False
     in_place: bool = False
-    checks: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
     ready_deadline_seconds: int | None = None
     deployment: str | None = None
     ingresses: tuple[str, ...] = ()
@@ -244,6 +245,19 @@ def _promotion(text: str) -> tuple[str, ...]:
     return words
 
 
+def _checks(text: str) -> tuple[Check, ...]:
+    items = _listed(grammar.CHECK)(text)
+    try:
+        checks = tuple(check.parse_check(item) for item in items)
+    except ValueError as error:
+        raise _Wrong(grammar.shown(text), str(error)) from error
+    again = check.twice(checks)
+    if again is not None:
+        shown = grammar.shown(again.text)
+        raise _Wrong(shown, f"{shown} asks again what another check asks")
+    return checks
+
+
 def _action(text: str) -> Action:
     verb, _, revision = _formed(grammar.ACTION, text).partition(":")
     return Action(verb=cast("Verb", verb), revision=revision or None)
@@ -360,11 +374,11 @@ KEYS: Final = (
     ),
     Key(
         name=names.CHECKS,
-        read=_listed(grammar.CHECK),
+        read=_checks,
         allowed=_up_to(ITEMS_LIMIT, grammar.CHECK),
-        example="error-rate<=1%, latency",
+        example="error-rate<=1.5x, latency-500ms<=1.2x, success>=99%, restarts",
         default="no check",
-        meaning="the metrics that must be well before the weight rises",
+        meaning="what must be well before the weight rises; not yet: refused as `ChecksUnsupported`",
     ),
     Key(
         name=names.READY_DEADLINE,

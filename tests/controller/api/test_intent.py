@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.api import intent, names
+from controller.api.check import Check
 from controller.api.intent import (
     Action,
     Fault,
@@ -87,7 +88,10 @@ def test_reads_everything_at_once() -> None:
         replicas=Replicas(percent=50),
         automatic=True,
         in_place=True,
-        checks=("error-rate<=1%", "latency"),
+        checks=(
+            Check(text="error-rate<=1%", name="error-rate", unit="%", value=1.0),
+            Check(text="latency", name="latency"),
+        ),
         ready_deadline_seconds=600,
         deployment="shop",
         ingresses=("shop", "shop-internal"),
@@ -237,6 +241,11 @@ def test_refuses_what_is_no_string_without_repeating_it(key: str, value: object,
         ({"promotion": "auto, auto"}, "'auto' stands twice"),
         ({"checks": "errors"}, "'errors' does not fit"),
         ({"checks": "latency<=1"}, "'latency<=1' does not fit"),
+        ({"checks": "success"}, "'success' needs a threshold: success>=99%"),
+        (
+            {"checks": "latency<=2x, latency<=3x"},
+            "'latency<=3x' asks again what another check asks",
+        ),
         ({"ready_deadline": "10"}, "'10' does not fit"),
         ({"ready_deadline": "8d"}, "'8d' does not fit"),
         ({"ready_deadline": "169h"}, "'169h' does not fit"),
