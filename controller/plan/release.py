@@ -248,8 +248,12 @@ class Release:
 
     @cached_property
     def has_nothing_ready(self) -> bool:
-        """Tell whether no pod of stable serves anybody: promotion skips to P3 (safety.md 4)."""
-        return self.observed.stable.ready == 0 and self.stable_ready(self.serving) == 0
+        """Tell whether no pod of stable serves anybody: promotion skips to P3 (safety.md 4).
+
+        Pods are asked as well as endpoints: a Service that was just created again has none yet.
+        """
+        pods = sum(entry.ready for entry in self.stable_sets)
+        return pods == 0 and self.observed.stable.ready == 0
 
     # Pods and sizes.
 

@@ -229,8 +229,18 @@ def test_the_smallest_size_an_autoscaler_may_choose_counts_too() -> None:
 
 
 def test_a_stable_with_nothing_ready_rolls_at_once() -> None:
-    done = passed(replace(approved(), stable=Pool()))
+    world = approved()
+    dead = tuple(
+        replace(entry, ready=0) if entry.owner == uid("Deployment", NAME) else entry
+        for entry in world.replica_sets
+    )
+    done = passed(replace(world, stable=Pool(), replica_sets=dead))
     assert edits_of_stable(done) == UN_PAUSED
+
+
+def test_a_service_that_was_created_again_has_no_endpoints_for_a_moment_and_nothing_rolls() -> None:
+    done = passed(replace(approved(), stable=Pool()))
+    assert EDIT_STABLE not in done.does
 
 
 def test_a_refusal_keeps_even_an_empty_stable_from_rolling() -> None:
