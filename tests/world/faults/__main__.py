@@ -7,11 +7,10 @@ import argparse
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
-from tests.world.faults import model, seeded
+from tests.world.faults import seeded
+from tests.world.faults.bugs import BUGS
 from tests.world.faults.director import Outcome
 from tests.world.faults.plan import line_of, plan_in
 from tests.world.faults.rows import ROWS, STRIDES
@@ -41,8 +40,6 @@ def main(argv: Sequence[str]) -> int:
     if options.only in {"", "seeded"}:
         caught, known = _seeded(options.jobs)
         told, wrong = f"; seeded {caught} of {known}", wrong + known - caught
-    if options.only in {"", "model"}:
-        wrong += _model()
     _say(f"faults: {runs} runs, {wrong} violations{told}")
     return 1 if wrong else 0
 
@@ -54,7 +51,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--workloads", default="", help="names, with commas; all by default")
     parser.add_argument("--every", type=int, default=0, help="take every so many-th plan of a row")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="processes at once")
-    parser.add_argument("--only", default="", choices=["", "rows", "seeded", "model"])
+    parser.add_argument("--only", default="", choices=["", "rows", "seeded"])
     return parser.parse_args(argv)
 
 
@@ -86,21 +83,7 @@ def _seeded(jobs: int) -> tuple[int, int]:
         caught += found is not None
         by = f"{found.oracle}, run {found.run}: {found.plan}" if found else "NOT CAUGHT"
         _say(f"seeded {name:36}{by}")
-    return caught, len(seeded.BUGS)
-
-
-def _model() -> int:
-    """Visit every state of the small model; return how many violations there were."""
-    began = time.monotonic()
-    seen = model.explored()
-    _say(
-        f"model: {seen.states} states, {seen.passes} passes, {len(seen.wrong)} violations, "
-        f"{time.monotonic() - began:.0f} s",
-        flush=True,
-    )
-    for line in seen.wrong[:10]:
-        _say(f"  {line}")
-    return len(seen.wrong)
+    return caught, len(BUGS)
 
 
 def _replay(text: str) -> int:
@@ -129,13 +112,6 @@ def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
-
-def summary(found: Sequence[Outcome]) -> Counter[str]:
-    """Count which oracle spoke first."""
-    return Counter(outcome.wrong[0].partition(":")[0] for outcome in found if outcome.wrong)
-
-
-PLANS = Path(__file__).parent.parent / "plans"
 
 if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0":

@@ -18,6 +18,7 @@ from controller.plan import (
     pods,
     promote,
     ramp,
+    refusals,
     release,
     rollback,
     routes,
@@ -421,7 +422,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         name="forgets sessions that stick",
-        plant=wrapped(routes.has_affinity, lambda *_: False),
+        plant=wrapped(refusals.has_affinity, lambda *_: False),
         workloads=("affinity",),
     ),
     Bug(name="tells nobody anything", plant=wrapped(tell.tell, lambda *_: None)),

@@ -77,7 +77,7 @@ class Director:
         self.plan = plan
         self.world.is_lenient = not plan.is_harmless
         for fault in plan.faults:
-            if fault.on == "time":
+            if fault.verb == "time":
                 self.world.loop.call_at(self.began + fault.at, self._at_time, fault)
             else:
                 self._faults[fault.place] = fault
@@ -157,7 +157,7 @@ class Director:
         self.world.is_lenient = not plan.is_harmless
         now = self.world.now - self.began
         for fault in plan.faults:
-            if fault.on != "time":
+            if fault.verb != "time":
                 self._faults[fault.place] = fault
             elif fault.at <= now + 1e-3:
                 self._at_time(fault)

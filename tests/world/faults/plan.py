@@ -13,18 +13,18 @@ class Fault:
     """One thing that goes wrong, once.
 
     Attributes:
-        on: create, patch, update, delete, get or list for a request; event; or time.
+        verb: create, patch, update, delete, get or list for a request; event; or time.
         kind: plural; "" at a time.
         name: of the object; "" for a list and for events.
         nth: of the same verb, kind and name, from 1 on.
         when: of a request: before it is sent, applied (its answer is lost), after its answer.
-        at: seconds since the story began, where `on` is time.
+        at: seconds since the story began, where `verb` is time.
         do: what happens; see `farend`, `stream` and `adversary`.
         value: of what happens: a status code, the name of a deed.
         seconds: how long it lasts, or until the process starts again.
     """
 
-    on: str
+    verb: str
     do: str
     kind: str = ""
     name: str = ""
@@ -37,11 +37,11 @@ class Fault:
     @property
     def place(self) -> tuple[str, str, str, int, str]:
         """Where it happens, to be looked up by."""
-        return (self.on, self.kind, self.name, self.nth, self.when)
+        return (self.verb, self.kind, self.name, self.nth, self.when)
 
     def __str__(self) -> str:
-        where = f"{self.on} {self.kind} {self.name} {self.nth} {self.when}"
-        if self.on == "time":
+        where = f"{self.verb} {self.kind} {self.name} {self.nth} {self.when}"
+        if self.verb == "time":
             where = f"at {self.at:g} s"
         return f"{where}: {self.do} {self.value} {self.seconds:g}".strip()
 
@@ -111,9 +111,9 @@ def line_of(plan: Plan) -> str:
 
 
 def _fault_in(text: str) -> Fault:
-    on, do, kind, name, nth, when, at, value, seconds = text.split(",")
+    verb, do, kind, name, nth, when, at, value, seconds = text.split(",")
     return Fault(
-        on=on,
+        verb=verb,
         do=do,
         kind=kind,
         name=name,

@@ -50,6 +50,7 @@ class Proxy:
         is_ours_to_answer: tells whether what happens to stable's pods is the controller's doing.
         is_by_us: tells whether a write of the controller is being applied.
         full: returns R of a Service's release.
+        pods_kept: returns how many pods of its template the canary is to have.
 
     Attributes:
         lost: one line for each moment at which requests were lost.
@@ -61,6 +62,7 @@ class Proxy:
     is_ours_to_answer: Callable[[], bool]
     is_by_us: Callable[[], bool]
     full: Callable[[str], int]
+    pods_kept: Callable[[], int]
     lost: list[str] = field(default_factory=list)
     checks: int = 0
     _routes: dict[str, Timeline] = field(default_factory=dict)
@@ -126,7 +128,8 @@ class Proxy:
         if is_leaving and name not in self._gone:
             self._gone[name] = self.elapsed()
             track = labels_of(new or old).get(names.TRACK, "stable")
-            if track == "stable" and not self.is_ours_to_answer():
+            stays = self.pods_kept() > 0  # some go under traffic, as in any scaling down
+            if stays if track == "canary" else not self.is_ours_to_answer():
                 self._excused.add(name)
 
     def look(self) -> None:

@@ -51,9 +51,9 @@ def write_places(points: Sequence[Place]) -> list[Place]:
 
 
 def _at(place: Place, when: str, do: str, value: object = "", seconds: float = 0.0) -> Fault:
-    on, kind, name, nth, _ = place
+    verb, kind, name, nth, _ = place
     return Fault(
-        on=on, kind=kind, name=name, nth=nth, when=when, do=do, value=value, seconds=seconds
+        verb=verb, kind=kind, name=name, nth=nth, when=when, do=do, value=value, seconds=seconds
     )
 
 
@@ -133,7 +133,7 @@ def mutations(workload: str, _: Sequence[Place], seconds: float) -> Iterator[Pla
     for deed in MUTATIONS:
         for _number in range(2):
             at = round(chance.uniform(0, max(1.0, seconds - 60)), 1)
-            fault = Fault(on="time", at=at, do="deed", value=deed)
+            fault = Fault(verb="time", at=at, do="deed", value=deed)
             yield Plan(row="G", workload=workload, faults=(fault,))
 
 
@@ -143,7 +143,7 @@ def operations(workload: str, _: Sequence[Place], seconds: float) -> Iterator[Pl
         chance = random.Random(f"{workload} {seed}")
         times = sorted(round(chance.uniform(0, seconds), 1) for _ in range(chance.randint(2, 6)))
         faults = tuple(
-            Fault(on="time", at=at, do="deed", value=chance.choice(OPERATIONS)) for at in times
+            Fault(verb="time", at=at, do="deed", value=chance.choice(OPERATIONS)) for at in times
         )
         yield Plan(row="H", workload=workload, faults=faults, seed=seed)
 
@@ -160,7 +160,7 @@ def schedules(workload: str, points: Sequence[Place], seconds: float) -> Iterato
     for seed in range(400):
         chance = random.Random(f"{workload} {seed} R")
         faults = chance.sample(pool, min(len(pool), chance.randint(2, 5)))
-        faults.sort(key=lambda fault: (fault.on == "time", order.get(fault.place[:4], 0)))
+        faults.sort(key=lambda fault: (fault.verb == "time", order.get(fault.place[:4], 0)))
         yield Plan(row="R", workload=workload, faults=tuple(faults), seed=seed)
 
 

@@ -3,7 +3,7 @@
 They live here, and nothing of them in what is shipped. Every bug is a small change of one function.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,13 +29,10 @@ class Caught:
     plan: Plan
 
 
-def hunted(jobs: int) -> Iterator[tuple[str, Caught | None]]:
+def hunted(jobs: int, bugs: Sequence[Bug] = BUGS) -> Iterator[tuple[str, Caught | None]]:
     """Look for every bug in turn; yield its name and how it was caught."""
     known: dict[str, Told] = {}
-    for bug in BUGS:
-        for name in bug.workloads or FIRST:
-            if name not in known:
-                known[name] = told(BY_NAME[name])
+    for bug in bugs:
         yield bug.name, _hunt(bug, known, jobs)
 
 
@@ -43,6 +40,8 @@ def _hunt(bug: Bug, known: dict[str, Told], jobs: int) -> Caught | None:
     runs = 0
     for rows in ("", bug.rows or ROWS):
         for name in bug.workloads or FIRST:
+            if name not in known:
+                known[name] = told(BY_NAME[name])
             with TemporaryDirectory() as folder:
                 path = Path(folder) / "outcomes"
                 path.touch()

@@ -63,9 +63,9 @@ def run(
     """Tell a story with every plan, each in a process of its own; outcomes go to a file."""
     world = prepared(workload)
     branches: dict[Place, list[Plan]] = defaultdict(list)
-    timed = [plan for plan in plans if plan.faults[0].on == "time"]
+    timed = [plan for plan in plans if plan.faults[0].verb == "time"]
     for plan in plans:
-        if plan.faults[0].on != "time":
+        if plan.faults[0].verb != "time":
             branches[plan.faults[0].place].append(plan)
     director = Director(world=world, deeds=DEEDS, branches=branches, jobs=jobs, is_enough=is_enough)
     director.begin(timed)

@@ -72,6 +72,7 @@ class FaultyWorld(World):
             elapsed=self._loop.time,
             is_ours_to_answer=self._rolls_by_us,
             is_by_us=lambda: self.far.is_writing,
+            pods_kept=self._canary_pods_kept,
             full=lambda service: self.judge.scene.full(NAMESPACE, service),
         )
         self.store.subscribe(self._proxied)
@@ -89,6 +90,15 @@ class FaultyWorld(World):
         intent = self.judge.scene.intent(NAMESPACE, NAME)
         in_place = intent is None or intent.in_place
         return bool(self.judge.scene.memory.let_go) and not in_place
+
+    def _canary_pods_kept(self) -> int:
+        """Return the canary's replicas, 0 while its pods are replaced or it is gone."""
+        canary = self.canary()
+        if not canary or canary["metadata"].get("deletionTimestamp"):
+            return 0
+        counts = canary.get("status") or {}
+        is_rolling = counts.get("updatedReplicas", 0) < counts.get("replicas", 0)
+        return 0 if is_rolling else int(canary["spec"].get("replicas", 1))
 
     def _proxied(self, _event: str, kind: str, new: Any, old: Any) -> None:
         if kind in SEEN_BY_PROXIES:

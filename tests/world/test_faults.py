@@ -1,0 +1,59 @@
+"""A short slice of the fault plans, and all that were kept; `make faults` runs all of them."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.world.faults.__main__ import show
+from tests.world.faults.bugs import BUGS
+from tests.world.faults.director import Outcome
+from tests.world.faults.plan import Plan, line_of, plan_in, plan_of
+from tests.world.faults.rows import ROWS
+from tests.world.faults.seeded import hunted
+from tests.world.faults.suite import again, outcomes
+
+KEPT = sorted((Path(__file__).parent / "plans").glob("*.yaml"))
+
+
+def told(found: list[Outcome]) -> str:
+    wrong = [outcome for outcome in found if outcome.wrong]
+    for outcome in wrong:
+        show(outcome)
+    return f"{len(wrong)} of {len(found)} runs were wrong: see the output for their seeds"
+
+
+@pytest.mark.parametrize(
+    ("workload", "row", "stride"),
+    [
+        ("abort-canary", "A", 17),
+        ("promote", "A", 31),
+        ("leave-canary", "B", 41),
+        ("accounts", "C", 29),
+        ("ramp", "R", 80),
+    ],
+)
+def test_a_slice_of_the_plans_harms_nobody(workload: str, row: str, stride: int) -> None:
+    found = list(outcomes([workload], row, stride=stride, jobs=1))
+    assert len(found) > 3
+    assert not any(outcome.wrong for outcome in found), told(found)
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_what_was_found_once_is_not_found_again(path: Path) -> None:
+    outcome = again(plan_in(str(path)))
+    assert outcome.hit, "the plan does not come to pass any more: write another"
+    assert outcome.wrong == [], told([outcome])
+
+
+def test_a_mistake_is_caught_without_any_fault() -> None:
+    some = [bug for bug in BUGS if bug.name in {"skips the drain", "adds an account"}]
+    assert [found is not None for _, found in hunted(1, some)] == [True, True]
+
+
+def test_a_plan_reads_back_as_it_was_written() -> None:
+    plan = plan_in(str(KEPT[0]))
+    assert isinstance(plan, Plan)
+    assert plan_in(line_of(plan)) == plan
+    assert plan_of(yaml.safe_load(plan.written())) == plan
+    assert set(ROWS) == set("ABCDEFGHR")
