@@ -29,6 +29,7 @@ class Judge:
 
     Attributes:
         findings: what was broken, with its time.
+        scene: what stands in the store, and what is remembered of it.
     """
 
     def __init__(self, store: Store, parameters: Parameters, elapsed: Callable[[], float]) -> None:
@@ -36,7 +37,7 @@ class Judge:
         self._elapsed = elapsed
         self._excused: set[str] = set()
         cluster = _StoredCluster(store)
-        self._scene = Scene(cluster=cluster, parameters=parameters, memory=Memory())
+        self.scene = Scene(cluster=cluster, parameters=parameters, memory=Memory())
 
     def excuse(self, *ids: str) -> None:
         """Do not judge by these from now on: the user has accepted what they forbid."""
@@ -44,19 +45,19 @@ class Judge:
 
     def disturbed(self) -> None:
         """Take note that somebody takes pods away: what follows is not our doing (S2)."""
-        self._scene.memory.let_go.clear()
+        self.scene.memory.let_go.clear()
 
     def nginx(self, namespace: str, service: str) -> Nginx:
         """Return the annotation keys of a release."""
-        return self._scene.nginx(namespace, service)
+        return self.scene.nginx(namespace, service)
 
     def changed(self, kind: str, new: Any, old: Any, *, by_us: bool) -> None:
         """Judge one change, to be called while it is made."""
         if kind in UNJUDGED:
             return
         change = Change(kind=kind, new=new, old=old, by_us=by_us, at=self._elapsed())
-        found = broken_by(self._scene, change) if kind not in COLLECTED else []
+        found = broken_by(self.scene, change) if kind not in COLLECTED else []
         self.findings += [
             f"{change.at:.2f} {broken}" for broken in found if broken.id not in self._excused
         ]
-        remember(self._scene, change)
+        remember(self.scene, change)
