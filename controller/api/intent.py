@@ -378,7 +378,8 @@ KEYS: Final = (
         allowed=_up_to(ITEMS_LIMIT, grammar.CHECK),
         example="error-rate<=1.5x, latency-500ms<=1.2x, success>=99%, restarts",
         default="no check",
-        meaning="what must be well before the weight rises; not yet: refused as `ChecksUnsupported`",
+        meaning="what must be well before the weight rises; not yet: refused as "
+        "`ChecksUnsupported`",
     ),
     Key(
         name=names.READY_DEADLINE,
