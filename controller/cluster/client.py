@@ -28,6 +28,7 @@ from controller.api.errors import ClusterError, RejectedError, UnavailableError
 from controller.api.objects import Kind, Object
 from controller.cluster import failures, pages
 from controller.cluster.clock import Clock, LoopClock, finished
+from controller.cluster.wire import encoded
 from controller.settings import Settings, UsageError
 
 PAGE_SIZE = 500
@@ -233,7 +234,10 @@ class Client:
         self._background: list[asyncio.Task[None]] = []
         # Left to itself the session looks for a proxy and for a netrc entry in a thread of its
         # own before each request, and a netrc entry for the server would refuse our token.
-        configuration.client_session_kwargs = {"trust_env": False}
+        configuration.client_session_kwargs = {
+            "trust_env": False,
+            "middlewares": (_as_the_server_writes,),
+        }
         configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
         self._api = ApiClient(configuration)
         # The server takes the field manager from the agent where a request names none.
@@ -560,6 +564,16 @@ class Client:
         """Keep the bucket's reserve for writes; Events are writes that nothing waits for."""
         is_urgent = request.verb not in ("get", "list", "watch") and request.kind != objects.EVENT
         return 0.0 if is_urgent else self._bucket.reserve
+
+
+async def _as_the_server_writes(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Encode a JSON Patch anew before it is sent; the library has its own way."""
+    body = request.body
+    if request.headers.get("Content-Type") == JSON_PATCH and isinstance(body, aiohttp.Payload):
+        await request.update_body(encoded(json.loads(body.decode())))
+    return await handler(request)
 
 
 @contextlib.contextmanager

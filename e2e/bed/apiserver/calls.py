@@ -11,6 +11,7 @@ import yaml
 from e2e.bed.apiserver.errors import ApiError, bad_request, no_such_path, unsupported_media_type
 from e2e.bed.apiserver.kinds import Kind, KindTable
 from e2e.bed.apiserver.protobuf import MEDIA_TYPE, NotDecodableError, decode
+from e2e.bed.apiserver.texts import operations_of
 from e2e.bed.apiserver.trees import JsonObject
 
 PATCH_TYPES = {
@@ -160,7 +161,7 @@ def patch_body(raw: bytes, patch_type: str) -> Any:
         ApiError: 400.
     """
     try:
-        return json.loads(raw)
+        return operations_of(raw) if patch_type == "json" else json.loads(raw)
     except ValueError as error:
         if patch_type != "apply":
             raise bad_request(f"error decoding patch: {error}") from error

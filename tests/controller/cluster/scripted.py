@@ -25,6 +25,7 @@ class Seen:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Any
+    text: str
 
     @property
     def is_watch(self) -> bool:
@@ -56,6 +57,7 @@ class Server:
                     query=dict(request.query),
                     headers=dict(request.headers),
                     body=json.loads(text) if text else None,
+                    text=text,
                 )
             )
             self._arrived.notify_all()

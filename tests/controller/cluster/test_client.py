@@ -80,6 +80,16 @@ class TestWhatIsSent:
         assert seen.body == operations
         assert seen.query == {"fieldManager": "serinus", "dryRun": "All"}
 
+    async def test_json_patch_is_written_as_the_server_writes_json(self) -> None:
+        value = '"<=1%" & 金丝雀\u2028\\u003c'
+        operations = [{"op": "test", "path": "/metadata/annotations/a", "value": value}]
+        async with talking(says({}), says({})) as (server, client):
+            await client.json_patch(DEPLOYMENT, "shop", "web", operations)
+            await client.merge(SERVICE, "shop", "web", {"metadata": {"a": "é"}})
+        sent, other = server.seen
+        assert r'"value": "\"\u003c=1%\" \u0026 金丝雀\u2028\\u003c"' in sent.text
+        assert (sent.body, other.body) == (operations, {"metadata": {"a": "é"}})
+
     async def test_json_patch_that_is_none_is_not_sent(self) -> None:
         async with talking() as (server, client):
             with pytest.raises(jsonpatch.InvalidJsonPatch):

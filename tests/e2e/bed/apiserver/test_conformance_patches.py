@@ -78,6 +78,29 @@ def test_a_json_patch_that_does_not_fit_is_a_bare_422(api: Api, operation: Json)
     assert api.read("configmaps", "a") == made
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (r'"\u003c=1% \u0026 金\"\\"', 200),
+        (r'"<=1% & 金\"\\"', 422),
+        (r'"\u003c=1% \u0026 \u91d1\"\\"', 422),
+    ],
+    ids=["as the server writes", "not escaped", "escaped too much"],
+)
+def test_a_test_of_a_json_patch_compares_the_texts_of_strings(
+    api: Api, text: str, code: int
+) -> None:
+    name = f"spelled-{code}-{len(text)}"
+    api.made("configmaps", config_map(name, data={"a": '<=1% & 金"\\'}))
+    patch = f'[{{"op": "test", "path": "/data", "value": {{"a": {text}}}}}]'
+    answer = api.http.patch(
+        api.path("configmaps", name),
+        content=patch.encode(),
+        headers={"Content-Type": "application/json-patch+json"},
+    )
+    assert answer.status_code == code
+
+
 def test_a_json_patch_is_all_or_nothing(api: Api) -> None:
     made = api.made("configmaps", config_map("a", {"a": "1"}))
     operations = [
