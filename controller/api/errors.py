@@ -45,3 +45,7 @@ class ThrottledError(ClusterError):
 
 class UnavailableError(ClusterError):
     """No answer, or a 5xx: nobody knows whether the write happened. Try again later."""
+
+
+class EvidenceError(Exception):
+    """The metrics server gave no answer that can be believed: hold, and say why (safety.md T12)."""
