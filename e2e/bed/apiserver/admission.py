@@ -109,10 +109,20 @@ def _was_at_rest(old: JsonObject) -> bool:
         _is_paused(old)
         or _number(old, 1, "spec", "replicas") == 0
         or (
-            _number(old, 0, "status", "updatedReplicas") == _number(old, 0, "status", "replicas")
+            (_is_complete(old) or _is_unobserved(old))
             and _number(old, 0, "status", "availableReplicas") > 0
         )
     )
+
+
+def _is_complete(old: JsonObject) -> bool:
+    return _number(old, 0, "status", "updatedReplicas") == _number(old, 0, "status", "replicas")
+
+
+def _is_unobserved(old: JsonObject) -> bool:
+    """Say whether the status is of another generation: its counts say nothing of a roll."""
+    found = _number(old, 0, "status", "observedGeneration")
+    return found < int(old["metadata"]["generation"])
 
 
 def _unpauses(update: Update) -> bool:
@@ -120,7 +130,7 @@ def _unpauses(update: Update) -> bool:
 
 
 def _was_pending(old: JsonObject) -> bool:
-    return _number(old, 0, "status", "observedGeneration") < old["metadata"]["generation"] or (
+    return _is_unobserved(old) or (
         _number(old, 0, "status", "updatedReplicas") == 0
         and _number(old, 0, "status", "replicas") > 0
     )

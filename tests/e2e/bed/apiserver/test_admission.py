@@ -68,6 +68,9 @@ def test_holds_when_an_annotation_goes() -> None:
         ({**REST, "availableReplicas": 0}, {}, False),
         ({**REST, "availableReplicas": 1}, {}, True),
         ({**REST, "updatedReplicas": 1}, {"paused": True}, True),
+        # The status is of before the last change: what it counts is no roll.
+        ({**REST, "updatedReplicas": 0, "observedGeneration": 0}, {}, True),
+        ({**REST, "availableReplicas": 0, "observedGeneration": 0}, {}, False),
         ({}, {"replicas": 0}, True),
         ({}, {}, False),
     ],
