@@ -606,16 +606,17 @@ def _pods_left(scene: Scene, change: Change) -> tuple[Place, int] | None:
         return None
     place = namespace_of(change.current), scene.release(change.current)
     if change.kind == "services":
-        same = change.new is not None and _selector(change.new) == _selector(change.old)
-        return None if same or not scene.canary(*place) else (place, 0)
+        pods = template_labels(scene.canary(*place))
+        stays = change.new is not None and is_selected(_selector(change.new), pods)
+        return None if stays or not pods else (place, 0)
     if change.new is None or template_of(change.new) != template_of(change.old):
         return place, 0
     fewer = replicas_of(change.new) < replicas_of(change.old)
     return (place, replicas_of(change.new)) if fewer else None
 
 
-def _selector(service: Object) -> object:
-    return spec_of(service).get("selector")
+def _selector(service: Object) -> Mapping[str, str]:
+    return spec_of(service).get("selector") or {}
 
 
 _ROUTES = frozenset({"ingresses"})

@@ -14,7 +14,7 @@ from controller.plan.draft import Draft, Story
 from controller.plan.hold import is_paused_by_hand
 from controller.plan.promote import plan_promotion
 from controller.plan.release import Release, Roll
-from controller.plan.routes import clean, close, keep_time
+from controller.plan.routes import clean, close, keep_time, restamp
 from controller.plan.writes import Event, ref
 
 
@@ -36,6 +36,7 @@ def _end(release: Release, draft: Draft) -> Story:
     }
     if rolls and release.stable is not None:
         return plan_promotion(release, draft)
+    restamp(release, draft)
     close(release, draft)
     if release.is_open:
         return Story(reason="Leaving", message="taking all traffic off the canary")

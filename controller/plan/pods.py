@@ -94,7 +94,10 @@ def ensure_service(release: Release, draft: Draft) -> None:
     same_ports = _plain_ports(ports_of(ours)) == _plain_ports(ports_of(service))
     if same_ports and spec_of(ours).get("selector") == spec["selector"]:
         return
-    draft.add(raised(SERVICE, ours, {"spec": spec}, "gave the canary Service the user's ports"))
+    # What somebody added to the selector has to be taken out by name: a merge patch only adds.
+    selector = merge_into(spec_of(ours).get("selector") or {}, spec["selector"])
+    patch = {"spec": {**spec, "selector": selector}}
+    draft.add(raised(SERVICE, ours, patch, "gave the canary Service the user's ports"))
 
 
 def _plain_ports(ports: list[dict[str, object]]) -> list[dict[str, object]]:

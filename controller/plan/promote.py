@@ -12,6 +12,7 @@ from controller.api.objects import (
     Object,
     condition_of,
     is_paused,
+    labels_of,
     name_of,
     replicas_of,
     spec_of,
@@ -466,7 +467,7 @@ def _hold_again(release: Release, draft: Draft) -> None:
     stable = release.stable
     if stable is None or not release.is_enrolled:
         return
-    if not release.is_held:
+    if names.HELD not in labels_of(stable):  # another Service's label is not ours to replace (S16)
         draft.label_stable(names.HELD, release.observed.name, "took the hold again")
         draft.tested = "generation"
     if release.observed.hold == "pause" and not is_paused(stable):

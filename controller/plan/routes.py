@@ -8,6 +8,7 @@ from controller.api.objects import (
     INGRESS,
     SERVICE,
     Object,
+    annotations_of,
     moment_of,
     name_of,
     stamp,
@@ -183,13 +184,17 @@ def _derived(release: Release, route: Object, main: Object) -> Write:
 
 
 def restamp(release: Release, draft: Draft) -> None:
-    """Write the time of a change anew where it is still to come: it counts as now."""
+    """Write the time of a change anew where it is still to come, or was taken away: it is now.
+
+    Of a time that is not there nobody could ever have seen for how long it stands.
+    """
     for route in release.found.our_ingresses:
         at = moment_of(changed_at(route))
-        if at is not None and (at - release.now).total_seconds() > FUTURE_SECONDS:
+        is_to_come = at is not None and (at - release.now).total_seconds() > FUTURE_SECONDS
+        if is_to_come or not annotations_of(route).get(names.CHANGED):
             text = changed_text(release.written(route), release.now)
             patch = {"metadata": {"annotations": {names.CHANGED: text}}}
-            draft.add(lowered(INGRESS, route, patch, "corrected a time that was still to come"))
+            draft.add(lowered(INGRESS, route, patch, "corrected the time of the last change"))
 
 
 FUTURE_SECONDS = 5

@@ -533,6 +533,9 @@ def test_the_canary_service_goes_only_long_after_the_exposure() -> None:
     ports = edited(ours, lambda it: it["spec"].update(ports=[]))
     assert judged(scene(), "services", ours, ports) == set()
     assert judged(scene(), "services", None, ours) == set()
+    astray = edited(ours, lambda it: it["spec"]["selector"].update(app="nobody"))
+    assert judged(scene(), "services", ours, astray) == {"S20", "T2"}
+    assert judged(scene(), "services", astray, ours) == set()
 
 
 # What is remembered.

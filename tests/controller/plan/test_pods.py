@@ -112,6 +112,7 @@ def with_ours(**spec: Any) -> Observed:
     [
         {"ports": [{"port": 81}]},
         {"selector": {"app": "myapp"}},
+        {"selector": {"app": "nobody", names.SERVICE: "myapp", names.TRACK: "canary"}},
         {"selector": None},
     ],
 )
@@ -120,7 +121,7 @@ def test_the_canary_service_is_put_right(drift: dict[str, Any]) -> None:
     found = object_in(done.after, SERVICE, CANARY)
     assert found is not None
     assert found["spec"]["ports"] == [{"port": 80, "targetPort": 8080, "protocol": "TCP"}]
-    assert found["spec"]["selector"][names.TRACK] == "canary"
+    assert found["spec"]["selector"] == {names.SERVICE: "myapp", names.TRACK: "canary"}
 
 
 def test_a_default_that_the_server_fills_in_is_no_drift() -> None:

@@ -16,6 +16,7 @@ from tests.controller.plan.applied import (
     CANARY,
     annotated,
     changed,
+    labelled,
     object_in,
     put,
     without,
@@ -541,6 +542,8 @@ def test_nobody_walks_back_while_a_proxy_may_know_a_pod_that_went() -> None:
 def test_a_label_that_was_taken_off_is_put_back_once_stable_is_whole() -> None:
     done = passed(rolled(stable=deployment("v2", generation=3, held=False)))
     assert stable_after(done)["metadata"]["labels"][names.HELD] == NAME
+    theirs = labelled(deployment("v2", generation=3), {names.HELD: "other"})
+    assert EDIT_STABLE not in passed(rolled(stable=theirs)).does
 
 
 def scaled(wanted: int, ready: int, **more: Any) -> Observed:
