@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.world.faults import seeded
+from tests.world.faults import model, seeded
 from tests.world.faults.bugs import BUGS
 from tests.world.faults.director import Outcome
 from tests.world.faults.plan import line_of, plan_in
@@ -40,6 +40,8 @@ def main(argv: Sequence[str]) -> int:
     if options.only in {"", "seeded"}:
         caught, known = _seeded(options.jobs)
         told, wrong = f"; seeded {caught} of {known}", wrong + known - caught
+    if options.only in {"", "model"}:
+        wrong += _model(options.states)
     _say(f"faults: {runs} runs, {wrong} violations{told}")
     return 1 if wrong else 0
 
@@ -51,7 +53,8 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--workloads", default="", help="names, with commas; all by default")
     parser.add_argument("--every", type=int, default=0, help="take every so many-th plan of a row")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="processes at once")
-    parser.add_argument("--only", default="", choices=["", "rows", "seeded"])
+    parser.add_argument("--states", type=int, default=2000, help="of the model, in each script")
+    parser.add_argument("--only", default="", choices=["", "rows", "seeded", "model"])
     return parser.parse_args(argv)
 
 
@@ -84,6 +87,23 @@ def _seeded(jobs: int) -> tuple[int, int]:
         by = f"{found.oracle}, run {found.run}: {found.plan}" if found else "NOT CAUGHT"
         _say(f"seeded {name:36}{by}")
     return caught, len(BUGS)
+
+
+def _model(most: int) -> int:
+    """Visit the states of the small model; return how many violations there were."""
+    wrong = 0
+    for processes in (1, 2):
+        began = time.monotonic()
+        seen = model.explored(processes=processes, most=most)
+        whole = "all of them" if seen.is_whole else "not all of them"
+        _say(
+            f"model: {processes} active, {seen.states} states ({whole}), {seen.passes} passes, "
+            f"{len(seen.wrong)} violations, {time.monotonic() - began:.0f} s"
+        )
+        for line in seen.wrong[:10]:
+            _say(f"  {line}")
+        wrong += len(seen.wrong)
+    return wrong
 
 
 def _replay(text: str) -> int:

@@ -281,6 +281,12 @@ def _unrejected(original: Any, now: Any, plan: Any, why: str, *, reject: bool = 
     original(now, plan, why, reject=False)
 
 
+def _knows_stable_at_once() -> None:
+    found = release.Release.stable_ready
+    release.Release.stable_ready = _stable_at_once(found)  # type: ignore[method-assign]
+    promote._unknown_seconds = lambda *_: 0.0
+
+
 _COMPOSED = pattern.composed
 BUGS: tuple[Bug, ...] = (
     Bug(name="skips the drain", plant=_release_property("drained_after", lambda _: 0.0)),
@@ -344,9 +350,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         name="walks back to pods that no proxy knows",
-        plant=lambda: setattr(
-            release.Release, "stable_ready", _stable_at_once(release.Release.stable_ready)
-        ),
+        plant=_knows_stable_at_once,
     ),
     Bug(
         name="creates the route open",
@@ -361,7 +365,9 @@ BUGS: tuple[Bug, ...] = (
         plant=lambda: setattr(Nginx, "keys_for", _bound(_without_cookie, Nginx.keys_for)),
     ),
     Bug(
-        name="scales down at once", plant=wrapped(pods.size, lambda _, *a, **k: _size_down(*a, **k))
+        name="scales down at once",
+        plant=wrapped(pods.size, lambda _, *a, **k: _size_down(*a, **k)),
+        workloads=("lowered",),
     ),
     Bug(
         name="deletes everything at once",

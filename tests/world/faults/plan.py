@@ -66,8 +66,11 @@ class Plan:
 
     @property
     def is_harmless(self) -> bool:
-        """Tell whether its run has to end as the one without faults: no person does anything."""
-        return all(fault.do != "deed" for fault in self.faults)
+        """Tell whether its run has to end as the one without faults.
+
+        People may do anything; and with an hour too many at the API server deadlines have passed.
+        """
+        return all(fault.do not in {"deed", "date"} for fault in self.faults)
 
     def written(self) -> str:
         """Return the plan as YAML."""

@@ -14,11 +14,14 @@ from typing import Any
 
 import yaml
 
+from e2e.bed.apiserver.errors import ApiError
 from tests.world.faults import oracles, rows
 from tests.world.faults.deeds import DEEDS
 from tests.world.faults.director import Director, Outcome, Place, failure, reported
 from tests.world.faults.plan import Plan, plan_of
-from tests.world.faults.workloads import BY_NAME, Workload, prepared
+from tests.world.faults.workloads import BY_NAME, Workload, prepared, rest
+from tests.world.faults.world import FaultyWorld
+from tests.world.kubectl import KubectlError
 
 Change = Callable[[], object]
 
@@ -93,10 +96,20 @@ def _finish(workload: Workload, director: Director, known: Told, path: Path) -> 
     director.finish()
 
 
+def _tell(workload: Workload, world: FaultyWorld) -> None:
+    """Tell a story; where people do what they like, its own commands may fail, and it ends."""
+    try:
+        workload.story(world)
+    except (ApiError, KubectlError):
+        if not world.is_lenient:
+            raise
+        rest(world)
+
+
 def _wrong(workload: Workload, director: Director, known: Told) -> list[str]:
     world = director.world
     try:
-        workload.story(world)
+        _tell(workload, world)
         if director.plan is None:
             return []
         return oracles.judged(world, director.plan, known.reference, director.began)

@@ -269,6 +269,14 @@ def _scaled(world: FaultyWorld) -> None:
     rest(world)
 
 
+def _lowered(world: FaultyWorld) -> None:
+    ship(world, weight=100)
+    world.annotate(weight="20")
+    wait(world, lambda: len(world.pods("canary")) == 2, "two canary pods")
+    world.annotate(weight="0")
+    rest(world)
+
+
 def _flapping(world: FaultyWorld) -> None:
     ship(world)
     for _ in range(2):
@@ -332,6 +340,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload(name="deleted", story=_deleted),
     Workload(name="autoscaled-roll", story=_autoscaled),
     Workload(name="scaled", story=_scaled),
+    Workload(name="lowered", story=_lowered),
     Workload(name="flapping", story=_flapping),
     Workload(name="crash-looping", story=_crash_looping),
 )

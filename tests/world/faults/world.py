@@ -122,6 +122,12 @@ class FaultyWorld(World):
         self.proxy.excuse_pods()
         super().delete(kind, name)
 
+    def edit(self, kind: str, change: Callable[[Any], object], *, name: str = NAME) -> None:
+        """`kubectl edit`; what a Deployment then does with its pods is the person's doing."""
+        if kind == "deployments":
+            self.proxy.excuse_pods()
+        super().edit(kind, change, name=name)
+
     def crash_pod(self, pod: Any) -> None:
         """Let a pod's process die."""
         self.proxy.excuse_pods()
