@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,8 +158,16 @@ class ControlPlane(Served):
             f"--token-file={token}",
             f"--ready-file={ready}",
         ]
-        log = self.folder / "node.log"
-        child = Child.start("node", command, log=log, env=environment(), cwd=ROOT)
+        if self.options.folder is None:
+            command.append(f"--orphaned-folder={self.folder}")
+        child = Child.start(
+            "node",
+            command,
+            log=self.folder / "node.log",
+            env=environment(),
+            cwd=ROOT,
+            at_parents_end=signal.SIGTERM,
+        )
         self._stack.push_async_callback(child.stop)
 
         def is_ready() -> bool:

@@ -7,6 +7,8 @@ import argparse
 import asyncio
 import json
 import logging
+import os
+import shutil
 import signal
 import ssl
 import time
@@ -38,10 +40,13 @@ class Flags:
     token_file: Path
     ready_file: Path
     """Where the URL of the knobs is written once pods are run."""
+    orphaned_folder: Path | None
+    """Removed at the end if the parent, who should do that, is gone by then."""
 
 
 async def run(flags: Flags) -> None:
     """Run pods until SIGTERM or SIGINT."""
+    parent = os.getppid()
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -68,6 +73,8 @@ async def run(flags: Flags) -> None:
         )
         if follows.done():
             follows.result()
+    if flags.orphaned_folder and os.getppid() != parent:
+        shutil.rmtree(flags.orphaned_folder, ignore_errors=True)
 
 
 def _session(flags: Flags) -> aiohttp.ClientSession:
@@ -96,6 +103,7 @@ def main() -> None:
     parser.add_argument("--server", required=True)
     for name in ("authority", "token-file", "ready-file"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--orphaned-folder", type=Path, help="a folder the parent left behind")
     found = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     asyncio.run(run(Flags(**vars(found))))
