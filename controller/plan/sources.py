@@ -4,14 +4,21 @@ Nothing a user wrote is part of a question: names of objects are, and the label 
 are compared as a whole.
 """
 
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from controller.plan.counting import Part, Reading
 
-FRESH_SCRAPES = 2
+FRESH_SCRAPES: Final = 2
 """A sample older than so many scrape intervals is none (`evidence.STALE_SCRAPES`)."""
+SLOW_QUANTILE: Final = 0.95
+"""Where nobody says what is slow: slower than so many of stable's answers."""
+CANARY: Final = "-canary"
+"""What Traefik adds to the name of the service beside a canary's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,27 +45,39 @@ class Traefik:
 
     def errors(self, scrape_seconds: float) -> tuple[str, Reading]:
         """Return the question about requests by status, and how the answer is read."""
-        stable = {self._name(it, "") for it in self.upstreams}
-        canary = {self._name(it, "-canary") for it in self.upstreams}
-        query = _latest(
-            '{__name__=~"traefik_service_requests_total|traefik_router_requests_total",'
-            f"service=~{_one_of({*stable, *canary})}}}",
-            scrape_seconds,
-            ("service", "router", "code"),
-        )
+        query = self._latest("requests_total", "code", scrape_seconds)
+        return query, partial(self._read, _by_code)
 
-        def read(labels: Mapping[str, str]) -> Part | None:
-            service, is_error = labels.get("service", ""), _is_error(labels.get("code", ""))
-            if labels.get("router"):
-                is_tester = service in canary
-                return Part(side="canary", requests=-1.0, events=-is_error) if is_tester else None
-            if service in canary:
-                return Part(side="canary", requests=1.0, events=is_error)
-            if service in stable:
-                return Part(side="stable", requests=1.0, events=is_error)
+    def slow(self, edge_seconds: float, scrape_seconds: float) -> tuple[str, Reading]:
+        """Return the question about requests slower than an edge, and how the answer is read.
+
+        Args:
+            edge_seconds: one of the edges of the proxy's buckets.
+            scrape_seconds: how often the metrics server looks.
+        """
+        query = self._latest("request_duration_seconds_bucket", "le", scrape_seconds)
+        return query, partial(self._read, partial(_by_edge, edge_seconds))
+
+    def _latest(self, counter: str, label: str, scrape_seconds: float) -> str:
+        services = [self._name(it, ending) for it in self.upstreams for ending in ("", CANARY)]
+        names = f"traefik_service_{counter}|traefik_router_{counter}"
+        selector = f'{{__name__=~"{names}",service=~{_one_of(services)}}}'
+        return _latest(selector, scrape_seconds, ("service", "router", label))
+
+    def _read(self, tell: "Telling", labels: Mapping[str, str]) -> Part | None:
+        service, told = labels.get("service", ""), tell(labels)
+        if told is None:
             return None
-
-        return query, read
+        requests, events = told
+        is_canary = service in {self._name(it, CANARY) for it in self.upstreams}
+        if labels.get("router"):
+            is_tester = is_canary
+            return Part(side="canary", requests=-requests, events=-events) if is_tester else None
+        if is_canary:
+            return Part(side="canary", requests=requests, events=events)
+        if service in {self._name(it, "") for it in self.upstreams}:
+            return Part(side="stable", requests=requests, events=events)
+        return None
 
     def _name(self, upstream: Upstream, ending: str) -> str:
         parts = (upstream.namespace, upstream.ingress, upstream.service, upstream.port)
@@ -80,6 +99,46 @@ def _one_of(values: Iterable[str]) -> str:
     return f'"{pattern}"'
 
 
-def _is_error(code: str) -> float:
-    """Return 1 for a status of the server's own failure; no status at all is one."""
-    return 0.0 if code.startswith(("1", "2", "3", "4")) else 1.0
+Telling = Callable[[Mapping[str, str]], tuple[float, float] | None]
+"""How many requests and events one of a series with these labels is; None: of no interest."""
+
+
+def _by_code(labels: Mapping[str, str]) -> tuple[float, float]:
+    """Tell errors by their status: the server's own failure, or no status at all."""
+    return 1.0, 0.0 if labels.get("code", "").startswith(("1", "2", "3", "4")) else 1.0
+
+
+def _by_edge(edge_seconds: float, labels: Mapping[str, str]) -> tuple[float, float] | None:
+    """Tell slow answers by buckets: all of them, less those that were fast enough.
+
+    Edges are compared as numbers: metrics servers write `5` and `5.0`.
+    """
+    edge = edge_in(labels)
+    if edge == math.inf:
+        return 1.0, 1.0
+    return (0.0, -1.0) if edge == edge_seconds else None
+
+
+def edge_in(labels: Mapping[str, str]) -> float | None:
+    """Return the edge of a bucket in seconds; None where there is none."""
+    try:
+        return float(labels.get("le", ""))
+    except ValueError:
+        return None
+
+
+def edge_for(asked_seconds: float | None, faster: Mapping[float, float]) -> float | None:
+    """Return the edge beyond which answers count as slow; None without buckets to choose from.
+
+    Args:
+        asked_seconds: the user's; the nearest edge that is not below it is taken, because a
+            bucket cannot be divided. None: the bucket that holds stable's 95th percentile.
+        faster: for each edge how many of stable's answers were at most as slow.
+    """
+    edges = sorted(edge for edge in faster if math.isfinite(edge))
+    if not edges:
+        return None
+    if asked_seconds is not None:
+        return next((edge for edge in edges if edge >= asked_seconds), edges[-1])
+    most = SLOW_QUANTILE * max(faster.values())
+    return next((edge for edge in edges if faster[edge] >= most), edges[-1])

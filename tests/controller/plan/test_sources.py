@@ -1,11 +1,12 @@
 """What Traefik counts, as it was seen: the question, and how each series is read."""
 
+import math
 import re
 
 import pytest
 
 from controller.plan.counting import Part
-from controller.plan.sources import Traefik, Upstream
+from controller.plan.sources import Traefik, Upstream, edge_for, edge_in
 
 SHOP = Upstream(namespace="canary", ingress="shop.web", service="myapp", port="80")
 STABLE = "canary-shop.web-myapp-80@kubernetesingressnginx"
@@ -59,3 +60,56 @@ def test_a_name_fits_itself_alone() -> None:
 def test_every_series_is_read_for_what_it_is(labels: dict[str, str], part: Part | None) -> None:
     _, read = Traefik(upstreams=(SHOP,)).errors(15)
     assert read(labels) == part
+
+
+def test_slow_answers_are_asked_for_by_bucket() -> None:
+    query, _ = Traefik(upstreams=(SHOP,)).slow(0.3, 30)
+    assert query.startswith("sum by (instance,service,router,le) (last_over_time({__name__=~")
+    assert '"traefik_service_request_duration_seconds_bucket|' in query
+    assert query.endswith("[60s]))")
+
+
+@pytest.mark.parametrize(
+    ("labels", "part"),
+    [
+        ({"service": STABLE, "le": "+Inf"}, Part(side="stable", requests=1.0, events=1.0)),
+        ({"service": STABLE, "le": "5.0"}, Part(side="stable", events=-1.0)),
+        ({"service": CANARY, "le": "5"}, Part(side="canary", events=-1.0)),
+        ({"service": CANARY, "le": "1.2"}, None),
+        ({"service": CANARY, "le": "fast"}, None),
+        ({"service": CANARY}, None),
+        (
+            {"service": CANARY, "router": ROUTER, "le": "+Inf"},
+            Part(side="canary", requests=-1.0, events=-1.0),
+        ),
+        ({"service": CANARY, "router": ROUTER, "le": "5"}, Part(side="canary", events=1.0)),
+        ({"service": "another", "le": "5"}, None),
+    ],
+)
+def test_slow_is_what_was_not_fast_enough(labels: dict[str, str], part: Part | None) -> None:
+    _, read = Traefik(upstreams=(SHOP,)).slow(5.0, 15)
+    assert read(labels) == part
+
+
+FASTER = {0.1: 900.0, 0.3: 949.0, 1.2: 950.0, 5.0: 990.0, math.inf: 1000.0}
+
+
+@pytest.mark.parametrize(
+    ("asked", "edge"),
+    [(None, 1.2), (0.1, 0.1), (0.5, 1.2), (5.0, 5.0), (9.0, 5.0), (0.001, 0.1)],
+)
+def test_the_edge_is_the_users_or_stables_own(asked: float | None, edge: float) -> None:
+    assert edge_for(asked, FASTER) == edge
+
+
+@pytest.mark.parametrize("faster", [{}, {math.inf: 10.0}])
+def test_without_buckets_there_is_no_edge(faster: dict[float, float]) -> None:
+    assert edge_for(0.5, faster) is None
+
+
+def test_where_nearly_all_are_slower_than_every_edge_the_last_is_taken() -> None:
+    assert edge_for(None, {0.1: 1.0, 5.0: 2.0, math.inf: 100.0}) == 5.0
+
+
+def test_an_edge_is_a_number() -> None:
+    assert (edge_in({"le": "0.3"}), edge_in({"le": "+Inf"}), edge_in({})) == (0.3, math.inf, None)
