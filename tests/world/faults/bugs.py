@@ -45,6 +45,7 @@ class Bug:
         workloads: stories in which it is looked for, the likeliest first; "" for the usual ones.
         rows: of faults in which it is looked for, where the stories alone do not show it.
         stride: every so many-th plan of them.
+        only: the one fault that can show it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Bug:
     workloads: tuple[str, ...] = ()
     rows: str = ""
     stride: int = 1
+    only: str = ""
 
 
 def swap(original: Any, mistaken: Any) -> None:
@@ -296,12 +298,14 @@ BUGS: tuple[Bug, ...] = (
         plant=method(release.Release, "left", _left_by_the_server),
         workloads=("abort-canary", "promote"),
         rows="E",
+        only="date",
     ),
     Bug(
         name="takes a stamp to come for one long past",
         plant=method(release.Release, "left", _left_absolute),
         workloads=("abort-canary", "promote"),
         rows="E",
+        only="date",
     ),
     Bug(name="raises before pods are ready", plant=wrapped(checks.pods_hold, lambda *_: None)),
     Bug(
@@ -342,6 +346,7 @@ BUGS: tuple[Bug, ...] = (
         plant=_in(promote, "_let_go", _unchecked_let_go),
         workloads=("promote",),
         rows="F",
+        only="deed",
     ),
     Bug(
         name="rolls stable under its traffic",

@@ -76,7 +76,8 @@ def _tale(
         if not rows:
             reported(path, calm, _calm(name, known), [], 0.0)
             return
-        plans = list(plans_of(name, known, rows, stride=bug.stride))[:most]
+        made = plans_of(name, known, rows, stride=bug.stride)
+        plans = [plan for plan in made if bug.only in {"", plan.faults[0].do}][:most]
         run(workload, plans, known, path, jobs, lambda: any(it.wrong for it in read(path)))
 
     return tell
