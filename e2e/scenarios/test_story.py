@@ -29,8 +29,7 @@ async def test_a_release_is_held_tried_promoted_and_forgotten_without_a_lost_req
         'patch service myapp -p \'{"metadata":{"annotations":{"serinus.dev/weight":"2"}}}\''
     )
     await app.weighs(2)
-    share = await app.count(200, (ACCOUNT, "carol"))  # the load takes its part of the 2 % too
-    assert 1 <= share["v2"] <= 8
+    await app.comes_true("about 2 % of everybody", lambda: has_its_share(app))
     await app.kubectl("rollout resume deployment myapp")
     await app.ends("promoted")
     assert await app.runs() == {"v2": 3}
@@ -41,3 +40,9 @@ async def test_a_release_is_held_tried_promoted_and_forgotten_without_a_lost_req
     await app.set_image("v3")
     await app.reaches("Canary")
     assert await app.runs() == {"v2": 3}
+
+
+async def has_its_share(app: App) -> bool:
+    """Say whether the canary gets its part; of a cycle that begins anew it gets none at first."""
+    share = await app.count(200, (ACCOUNT, "carol"))  # the load takes its part of the 2 % too
+    return 1 <= share["v2"] <= 8
