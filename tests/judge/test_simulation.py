@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 
 from controller.plan.judge import HARM, Outcome
-from tests.judge.__main__ import BEFORE, CELLS, STEP, main
 from tests.judge.cells import BAD, EQUAL, JUDGE, Cell
 from tests.judge.own import path_of, verdict_of
 from tests.judge.rules import NEVER, paths, rank_scores, safe_paths
+from tests.judge.simulation import BEFORE, CELLS, STEP, main
 from tests.judge.traffic import HOUR, Releases, batches
 
 FEW = 5
