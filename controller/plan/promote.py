@@ -356,9 +356,9 @@ def _grow(release: Release, draft: Draft) -> None:
     """
     in_place = release.intent is not None and release.intent.in_place
     needed = release.widest.pods_needed(release.full)
-    if in_place or release.canary is None or replicas_of(release.canary) >= needed:
+    if in_place or release.canary is None or release.refusal is not None:
         return
-    if release.is_open and release.refusal is None:
+    if replicas_of(release.canary) < needed:
         canary_spec(release, draft, {"replicas": needed}, f"scaled the canary up to {needed}")
 
 

@@ -332,6 +332,8 @@ def test_a_closing_name_of_another_service_opens_nothing() -> None:
 def test_pods_do_not_stay_for_what_somebody_opened_a_moment_ago() -> None:
     here = scene(running(exposure=exposed()))
     old, new = smaller(1)
+    note(here, "ingresses", route(), route(TEN), by_us=True)
+    assert here.memory.strange == {NAME: [0.0]}
     note(here, "ingresses", route(), route(TEN))
     here.memory.reached[NAME] = [(0.0, exposed()), (995.0, TEN), (996.0, exposed())]
     here.memory.strange[NAME] = [995.0]
