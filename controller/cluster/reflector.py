@@ -105,7 +105,7 @@ class Store:
         Versions of one kind are delivered in order. So an answer that is not newer than what was
         delivered shows nothing new, and may even be of an object that is deleted by now.
         """
-        obj, key = self.trimmed(obj), key_of(obj)
+        key = key_of(obj)
         version, held = objects.version_of(obj), key and self.get(*key)
         if key is None or not _is_newer(version, self.version):
             return
@@ -114,6 +114,7 @@ class Store:
         if held is not None and not _is_newer(version, objects.version_of(held)):
             return
         self._learned.add(key)
+        obj = self.trimmed(obj)
         self._set(key, obj if self._admits(obj) else None)
 
     def unlearn(self, obj: Object) -> None:
