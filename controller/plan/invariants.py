@@ -153,8 +153,13 @@ def _s3(scene: Scene, change: Change) -> str | None:
 
 
 def _walked_too_far(scene: Scene, after: Exposure, place: Place) -> str | None:
-    """Judge a walk back (P5); a canary that is short of pods may not keep what it has."""
+    """Judge a walk back (P5); a canary that is short of pods may not keep what it has.
+
+    Behind a Service that is gone nobody is ready; a promotion is finished all the same.
+    """
     namespace, service = place
+    if not scene.get("services", namespace, service):
+        return None
     full = scene.full(*place)
     if scene.ready(namespace, canary_name(service)) < full or _autoscaled(scene, place):
         return None

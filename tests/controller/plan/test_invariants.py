@@ -251,6 +251,12 @@ def test_a_walk_back_with_an_autoscaler_or_a_short_canary_has_rules_of_its_own()
     assert routed(here, exposed(50)) == set()
 
 
+def test_a_walk_back_to_a_service_that_is_gone_is_no_harm_to_anybody() -> None:
+    here = walking(0)
+    objects_of(here).drop("services", NAME)
+    assert "S3" not in routed(here, exposed(0))
+
+
 def test_a_weight_falls_only_for_a_reason() -> None:
     assert routed(falling({names.STEPS: "10/1m, 50"}), exposed(20)) == {"T5"}
     assert routed(falling({names.STEPS: "10/1m, 20"}), exposed(20)) == set()

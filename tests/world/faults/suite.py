@@ -41,18 +41,18 @@ def _nothing() -> None:
 
 def told(workload: Workload) -> Told:
     """Tell a story without faults, in this process."""
-    world = prepared(workload)
-    director = Director(world=world, deeds=DEEDS)
-    director.begin()
-    workload.story(world)
-    reference = oracles.reference_of(world, director.began)
-    points = list(director.points)
-    plan = Plan(row="-", workload=workload.name, faults=())
-    return Told(
-        reference=reference,
-        points=points,
-        wrong=oracles.judged(world, plan, reference, director.began),
-    )
+    with prepared(workload) as world:
+        director = Director(world=world, deeds=DEEDS)
+        director.begin()
+        workload.story(world)
+        reference = oracles.reference_of(world, director.began)
+        points = list(director.points)
+        plan = Plan(row="-", workload=workload.name, faults=())
+        return Told(
+            reference=reference,
+            points=points,
+            wrong=oracles.judged(world, plan, reference, director.began),
+        )
 
 
 def run(
@@ -79,12 +79,12 @@ def alone(plan: Plan, known: Told) -> Outcome:
     """Tell a story with one plan, in this process."""
     workload = BY_NAME[plan.workload]
     began = time.process_time()
-    world = prepared(workload)
-    director = Director(world=world, deeds=DEEDS, plan=plan)
-    director.begin()
-    wrong = _wrong(workload, director, known)
-    seconds = time.process_time() - began
-    return Outcome(plan=plan, wrong=wrong, seconds=seconds, hit=director.hit)
+    with prepared(workload) as world:
+        director = Director(world=world, deeds=DEEDS, plan=plan)
+        director.begin()
+        wrong = _wrong(workload, director, known)
+        seconds = time.process_time() - began
+        return Outcome(plan=plan, wrong=wrong, seconds=seconds, hit=director.hit)
 
 
 def _finish(workload: Workload, director: Director, known: Told, path: Path) -> None:
