@@ -23,8 +23,12 @@ demo: $(VENV)/bed.stamp ## a release from start to promotion, with a real proxy 
 	@$(BIN)/python -m e2e.demo $(if $(KEEP),--keep)
 
 .PHONY: test
-test: $(VENV)/dev.stamp ## all tests: units, the simulated world, scenarios on the bed; ARGS="-k NAME" picks some
-	@$(BIN)/pytest -n $(JOBS) --dist loadscope $(ARGS)
+test: $(VENV)/dev.stamp ## the tests: units, the simulated world, scenarios on the bed; ARGS="-k NAME" picks some
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope -m "not slow" $(ARGS)
+
+.PHONY: slow
+slow: $(VENV)/dev.stamp ## the tests that take long: what the image installs, the roles against whole releases
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope -m slow $(ARGS)
 
 .PHONY: controlplane
 controlplane: $(VENV)/bed.stamp ## build etcd and Kubernetes once, into a cache outside the tree; needs Go

@@ -18,6 +18,8 @@ from e2e.bed.kubectl import Kubectl
 from e2e.bed.polling import wait_until
 from e2e.rbac import across_namespaces, granted, used
 
+pytestmark = pytest.mark.slow  # a whole release on a bed of its own for each overlay
+
 FLAGS = (
     "--propagation-wait=100ms",
     "--drain-wait=100ms",

@@ -132,12 +132,14 @@ def run(installed: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_what_was_installed_starts(installed: Path) -> None:
     done = run(installed, "--version")
     assert (done.returncode, done.stdout) == (0, f"serinus {controller.__version__}\n")
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_what_was_installed_has_all_that_a_start_imports(installed: Path) -> None:
     done = run(installed, "--kubeconfig=/nowhere")
     assert done.returncode == 2, done.stderr
@@ -145,6 +147,7 @@ def test_what_was_installed_has_all_that_a_start_imports(installed: Path) -> Non
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_every_module_is_compiled_and_stays_so(installed: Path) -> None:
     sources = [path for path in installed.rglob("*.py") if "lib2to3" not in path.parts]
     tag = sys.implementation.cache_tag
@@ -160,18 +163,21 @@ def test_every_module_is_compiled_and_stays_so(installed: Path) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_nothing_is_there_that_could_install_or_test(installed: Path) -> None:
     there = {path.name for path in installed.iterdir()}
     assert not there & {"bin", "pip", "setuptools", "pytest", "e2e", "tests", "hatchling"}
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_everybody_may_read_it_and_nobody_else_may_write(installed: Path) -> None:
     modes = {path: path.stat().st_mode for path in installed.rglob("*")}
     assert [path for path, mode in modes.items() if not mode & 0o004 or mode & 0o022] == []
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_it_is_not_installed_over_something(installed: Path) -> None:
     done = subprocess.run(
         ["sh", str(INSTALL), str(installed)], capture_output=True, text=True, check=False
