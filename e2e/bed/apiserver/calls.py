@@ -1,10 +1,11 @@
 """One HTTP request as the API understands it, and the log of those that came."""
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import yaml
 
@@ -129,17 +130,32 @@ def _has_part(kind: Kind, part: str) -> bool:
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-    """YAML in which only true and false are booleans, and times stay text."""
+    """YAML in which `y` and `n` are booleans too, and times stay text."""
+
+    bool_values: ClassVar = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
+    yaml_implicit_resolvers: ClassVar = {
+        letter: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
-_Loader.yaml_implicit_resolvers = {
-    letter: [
-        (tag, pattern)
-        for tag, pattern in resolvers
-        if not tag.endswith((":bool", ":timestamp")) or letter in "tTfF"
-    ]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"[yYnN]$"), list("yYnN"))
+
+
+def _from_yaml(raw: bytes) -> Any:
+    """Decode YAML into what JSON can say: the keys of maps are texts."""
+    return _with_text_keys(yaml.load(raw, Loader=_Loader))
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_text_keys(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key if isinstance(key, str) else json.dumps(key): _with_text_keys(child)
+        for key, child in value.items()
+    }
 
 
 def patch_type_of(call: Call) -> str:
@@ -166,7 +182,7 @@ def patch_body(raw: bytes, patch_type: str) -> Any:
         if patch_type != "apply":
             raise bad_request(f"error decoding patch: {error}") from error
     try:
-        return yaml.load(raw, Loader=_Loader)
+        return _from_yaml(raw)
     except yaml.YAMLError as error:
         raise bad_request(f"error decoding YAML: {error}") from error
 
@@ -185,16 +201,16 @@ def object_body(raw: bytes, content_type: str) -> JsonObject:
         raise unsupported_media_type(BODY_TYPES[:2]) from error
     except (ValueError, yaml.YAMLError) as error:
         raise bad_request(f"the object provided is unrecognized: {error}") from error
-    if not isinstance(body, dict):
+    if body is not None and not isinstance(body, dict):
         raise bad_request("the object provided is unrecognized (must be of type Object)")
-    return body
+    return body or {}
 
 
 def _decoded(raw: bytes, content_type: str) -> Any:
     if content_type == MEDIA_TYPE:
         return decode(raw)
     if content_type == "application/yaml":
-        return yaml.load(raw, Loader=_Loader)
+        return _from_yaml(raw)
     return json.loads(raw)
 
 

@@ -20,6 +20,14 @@ def with_defaults(kind: Kind, obj: JsonObject) -> JsonObject:
     return obj
 
 
+def with_status_defaults(kind: Kind, obj: JsonObject) -> None:
+    """Fill in the defaults of a status that is written by itself."""
+    if kind.kind == "Service":
+        for ingress in _dicts((obj.get("status") or {}).get("loadBalancer") or {}, "ingress"):
+            if ingress.get("ip"):
+                ingress.setdefault("ipMode", "VIP")
+
+
 def _tidy_metadata(meta: JsonObject) -> None:
     for field in ("annotations", "labels", "finalizers", "ownerReferences"):
         if field in meta and not meta[field]:
@@ -270,10 +278,9 @@ def _autoscaler(obj: JsonObject) -> None:
 
 def _event(obj: JsonObject) -> None:
     """Events of both groups lie in one store, in the words of the older one."""
-    meta = obj["metadata"]
-    obj.setdefault("involvedObject", {}).setdefault("namespace", meta.get("namespace"))
+    obj.setdefault("involvedObject", {})
     obj.setdefault("source", {})
-    obj.setdefault("reportingComponent", obj["source"].get("component", ""))
+    obj.setdefault("reportingComponent", "")
     obj.setdefault("reportingInstance", "")
 
 

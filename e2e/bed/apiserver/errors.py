@@ -182,6 +182,12 @@ def expired(message: str) -> ApiError:
     return ApiError(410, "Expired", message)
 
 
+def no_version(text: str) -> ApiError:
+    """Say that a version is no number: a mistake of the client that is told as the server's own."""
+    wrong = f'strconv.ParseUint: parsing "{text}": invalid syntax'
+    return ApiError(500, "", f'resourceVersion: Invalid value: "{text}": {wrong}')
+
+
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     """Refuse the format of a request body."""
     return ApiError(415, "UnsupportedMediaType", MEDIA_TYPES + ", ".join(accepted))

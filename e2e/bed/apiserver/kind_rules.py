@@ -265,6 +265,14 @@ def _autoscaler(obj: JsonObject) -> Iterator[Cause]:
         )
 
 
+def _event(obj: JsonObject) -> Iterator[Cause]:
+    about, own = at(obj, "involvedObject", "namespace") or "", obj["metadata"].get("namespace")
+    is_newer = bool(obj.get("eventTime"))
+    homeless = ("default", "kube-system") if is_newer else ("default",)
+    if (own not in homeless) if not about else (about != own and not is_newer):
+        yield invalid_value("involvedObject.namespace", about, "does not match event.namespace")
+
+
 def _lease(obj: JsonObject) -> Iterator[Cause]:
     spec = obj.get("spec") or {}
     duration = spec.get("leaseDurationSeconds")
@@ -297,6 +305,15 @@ def _data_stays_if_immutable(new: JsonObject, old: JsonObject) -> Iterator[Cause
             yield forbidden_field(field, "field is immutable when `immutable` is set")
 
 
+def _has_addresses_as_balancer(new: JsonObject, old: JsonObject) -> Iterator[Cause]:
+    balancer = at(new, "status", "loadBalancer") or {}
+    is_written = balancer != at(old, "status", "loadBalancer")
+    if is_written and balancer.get("ingress") and new["spec"].get("type") != "LoadBalancer":
+        yield forbidden_field(
+            "status.loadBalancer.ingress", "may only be used when `spec.type` is 'LoadBalancer'"
+        )
+
+
 def _secret_stays(new: JsonObject, old: JsonObject) -> Iterator[Cause]:
     if new.get("type") != old.get("type"):
         yield immutable("type", new.get("type"))
@@ -324,6 +341,7 @@ _RULES: dict[str, Rule] = {
     "DaemonSet": _workload,
     "Deployment": _deployment,
     "EndpointSlice": _endpoint_slice,
+    "Event": _event,
     "HorizontalPodAutoscaler": _autoscaler,
     "Ingress": _ingress,
     "Lease": _lease,
@@ -343,5 +361,6 @@ _CHANGE_RULES: dict[str, ChangeRule] = {
     "Pod": _pod_stays,
     "ReplicaSet": _selector_stays,
     "Secret": _secret_stays,
+    "Service": _has_addresses_as_balancer,
     "StatefulSet": _selector_stays,
 }

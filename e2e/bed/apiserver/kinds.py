@@ -206,6 +206,7 @@ BUILT_IN: tuple[Kind, ...] = (
         short=("hpa",),
         categories=_ALL,
         status=True,
+        generation=True,
     ),
     Kind(
         group="policy",

@@ -5,7 +5,7 @@ import json
 
 from e2e.bed.apiserver.calls import Call
 from e2e.bed.apiserver.encoding import Encoder, dumps
-from e2e.bed.apiserver.errors import ApiError, Cause, bad_request, expired, invalid
+from e2e.bed.apiserver.errors import ApiError, Cause, bad_request, expired, invalid, no_version
 from e2e.bed.apiserver.kinds import Kind
 from e2e.bed.apiserver.store import Store
 from e2e.bed.apiserver.tables import partial_metadata, table_of
@@ -103,7 +103,7 @@ class Lister:
         if version in ("", "0"):
             return
         if not version.isdigit():
-            raise bad_request(f'Invalid value: "{version}": invalid syntax')
+            raise bad_request(f"invalid resource version: {no_version(version)}")
         if int(version) > self._store.version:
             raise _too_large(version, self._store.version)
         if match == "Exact":

@@ -29,12 +29,24 @@ def json_patched(obj: JsonObject, operations: Any) -> JsonObject:
             "jsonpatch.Patch"
         )
     try:
-        patched = jsonpatch.apply_patch(clone(obj), operations, in_place=True)
+        patched = clone(obj)
+        for operation in operations:
+            read = _as_read(operation, patched)
+            patched = jsonpatch.apply_patch(patched, [read], in_place=True)
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
         raise unprocessable() from error
     if not isinstance(patched, dict):
         raise unprocessable()
     return patched
+
+
+def _as_read(operation: Any, obj: Any) -> Any:
+    """Return an operation as the server's library reads it: what is replaced may be missing."""
+    if not isinstance(operation, dict) or operation.get("op") != "replace":
+        return operation
+    owner, key = jsonpointer.JsonPointer(str(operation.get("path", ""))).to_last(obj)
+    is_member = isinstance(owner, dict) and key is not None
+    return {**operation, "op": "add"} if is_member else operation
 
 
 def merge_patched(value: Any, patch: Any) -> Any:

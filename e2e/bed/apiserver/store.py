@@ -17,7 +17,7 @@ from e2e.bed.apiserver import admission, writes
 from e2e.bed.apiserver.addresses import Addresses
 from e2e.bed.apiserver.apply import applied, entries_after_apply
 from e2e.bed.apiserver.default_class import with_default_class
-from e2e.bed.apiserver.defaults import with_defaults
+from e2e.bed.apiserver.defaults import with_defaults, with_status_defaults
 from e2e.bed.apiserver.errors import (
     already_exists,
     bad_request,
@@ -341,6 +341,8 @@ class Store:
         if not ask.subresource:
             with_defaults(kind, new)
             writes.keep_status(kind, old, new)
+        elif ask.subresource == "status":
+            with_status_defaults(kind, new)
         if kind.kind == "Service":
             self._addresses.settle(kind, new, old)
         if entries is None:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from e2e.bed.apiserver.calls import Call
 from e2e.bed.apiserver.encoding import Encoder, dumps
-from e2e.bed.apiserver.errors import ApiError, bad_request, expired
+from e2e.bed.apiserver.errors import ApiError, expired, no_version
 from e2e.bed.apiserver.history import Watch
 from e2e.bed.apiserver.lists import forbidden_option
 from e2e.bed.apiserver.store import Store
@@ -45,7 +45,7 @@ class Streams:
         """Stream the events a client asked for.
 
         Raises:
-            ApiError: 400 or 422, before the stream begins.
+            ApiError: 422 or 500, before the stream begins.
         """
         initial = call.flag("sendInitialEvents")
         since = self._since(call, initial=initial)
@@ -97,11 +97,9 @@ class Streams:
                 "resourceVersionMatch",
                 "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
             )
-        if version in ("", "0") or initial:
-            return None
-        if not version.isdigit():
-            raise bad_request(f'Invalid value: "{version}": strconv.ParseUint: invalid syntax')
-        return int(version)
+        if version and not version.isdigit():
+            raise no_version(version)
+        return None if initial or not int(version or 0) else int(version)
 
     async def _pump(
         self,

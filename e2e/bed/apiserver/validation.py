@@ -23,7 +23,6 @@ ANNOTATIONS_LIMIT_BYTES = 256 * 1024
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _QUALIFIED = re.compile(
     r"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
     r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
@@ -40,11 +39,6 @@ _LABEL_RULE = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
     "must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex "
     "used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-)
-_SERVICE_RULE = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
-    "alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or "
-    "'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
 _QUALIFIED_RULE = (
     "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end "
@@ -122,10 +116,8 @@ def _name_causes(kind: Kind, meta: JsonObject) -> Iterator[Cause]:
     name = meta["name"]
     if kind.group == _RBAC_GROUP:
         pattern, rule, limit = _PATH_NAME, "may not contain '/' or '%'", 253
-    elif kind.kind == "Namespace":
+    elif kind.kind in ("Namespace", "Service"):
         pattern, rule, limit = _LABEL, _LABEL_RULE, 63
-    elif kind.kind == "Service":
-        pattern, rule, limit = _SERVICE_NAME, _SERVICE_RULE, 63
     else:
         pattern, rule, limit = _SUBDOMAIN, _SUBDOMAIN_RULE, 253
     if not pattern.fullmatch(name):
@@ -161,10 +153,12 @@ def _metadata_causes(meta: JsonObject) -> Iterator[Cause]:
     if size > ANNOTATIONS_LIMIT_BYTES:
         yield too_long("metadata.annotations", ANNOTATIONS_LIMIT_BYTES)
     yield from _owner_causes(meta.get("ownerReferences") or [])
-    for name in meta.get("finalizers") or []:
+    for index, name in enumerate(meta.get("finalizers") or []):
+        if not _QUALIFIED.fullmatch(name):
+            yield invalid_value("metadata.finalizers", name, _QUALIFIED_RULE)
         if "/" not in name and name not in _BARE_FINALIZERS:
             yield invalid_value(
-                "metadata.finalizers",
+                f"metadata.finalizers[{index}]",
                 name,
                 "name is neither a standard finalizer name nor is it fully qualified",
             )

@@ -17,7 +17,7 @@ from e2e.bed.apiserver.errors import (
 from e2e.bed.apiserver.events import stored_form
 from e2e.bed.apiserver.kinds import BUILT_IN, Kind
 from e2e.bed.apiserver.options import Ask
-from e2e.bed.apiserver.trees import JsonObject, clone, compact
+from e2e.bed.apiserver.trees import JsonObject, at, clone, compact
 from e2e.bed.apiserver.validation import check_types, missing_name
 
 JSON, MERGE, STRATEGIC, APPLY = "json", "merge", "strategic", "apply"
@@ -143,6 +143,7 @@ def name_new(kind: Kind, body: JsonObject, rng: random.Random) -> None:
 def stamp_new(kind: Kind, body: JsonObject, namespace: str, uid: str, now: str) -> None:
     """Give a new object the metadata that only the server writes."""
     meta = body["metadata"]
+    counted = meta.get("generation")
     for field in SYSTEM_FIELDS:
         meta.pop(field, None)
     if namespace:
@@ -151,6 +152,8 @@ def stamp_new(kind: Kind, body: JsonObject, namespace: str, uid: str, now: str) 
     meta["creationTimestamp"] = now
     if kind.generation:
         meta["generation"] = 1
+    elif counted:  # whoever does not count keeps what it was sent
+        meta["generation"] = counted
 
 
 def check_put(kind: Kind, old: JsonObject, body: JsonObject) -> None:
@@ -261,6 +264,8 @@ def keep_status(kind: Kind, old: JsonObject, new: JsonObject) -> None:
     new.pop("status", None)
     if "status" in old:
         new["status"] = old["status"]
+    if kind.kind == "Service" and at(new, "spec", "type") != "LoadBalancer":
+        new["status"] = {**new.get("status", {}), "loadBalancer": {}}
 
 
 def set_managed(new: JsonObject, entries: Sequence[JsonObject]) -> None:

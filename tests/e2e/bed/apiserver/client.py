@@ -82,7 +82,7 @@ class Api:
         return self.http.request("DELETE", self.path(plural, name), json=options or {})
 
     def gone(self, plural: str, name: str) -> bool:
-        """Poll until an object is gone."""
+        """Poll until an object is gone; what a namespace holds goes before it does."""
         return bool(eventually(lambda: self.get(plural, name).status_code == 404))
 
     @contextmanager
@@ -130,11 +130,11 @@ def version(obj: Json) -> int:
     return int(obj["metadata"]["resourceVersion"])
 
 
-def eventually(question: Any, seconds: float = 10.0) -> Any:
+def eventually(question: Any, seconds: float = 90.0) -> Any:
     """Ask until the answer is true, at most this long; return the last answer."""
     deadline = time.monotonic() + seconds
     while not (answer := question()) and time.monotonic() < deadline:
-        pass
+        time.sleep(0.02)
     return answer
 
 
@@ -231,12 +231,13 @@ def autoscaler(name: str = "web") -> Json:
     }
 
 
-def event(name: str = "e") -> Json:
+def event(name: str = "e", namespace: str = "") -> Json:
+    about = {"apiVersion": "v1", "kind": "Service", "name": "web", "namespace": namespace}
     return {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": meta(name),
-        "involvedObject": {"apiVersion": "v1", "kind": "Service", "name": "web"},
+        "involvedObject": about,
         "reason": "Tested",
         "message": "hello",
         "type": "Normal",

@@ -48,6 +48,7 @@ def test_merge_patch(api: Api, patch: Json, data: Json | None) -> None:
             ],
             None,
         ),
+        ([{"op": "replace", "path": "/data/b", "value": "2"}], {"a": "1", "b": "2"}),
         ([], {"a": "1"}),
     ],
 )
@@ -67,7 +68,8 @@ def test_json_patch(api: Api, operations: list[Json], data: Json | None) -> None
         {"op": "test", "path": "/data/zz", "value": "1"},
         {"op": "add", "path": "/metadata/annotations/x", "value": "y"},
         {"op": "remove", "path": "/data/zz"},
-        {"op": "replace", "path": "/data/zz", "value": "1"},
+        {"op": "replace", "path": "/metadata/annotations/x", "value": "1"},
+        {"op": "replace", "path": "/metadata/finalizers/0", "value": "1"},
     ],
 )
 def test_a_json_patch_that_does_not_fit_is_a_bare_422(api: Api, operation: Json) -> None:
@@ -275,7 +277,7 @@ def test_fields_of_a_new_deployment(api: Api) -> None:
 
 def test_a_status_writer_owns_by_subresource(api: Api) -> None:
     api.made("deployments", deployment())
-    patch = {"status": {"replicas": 1}}
+    patch = {"status": {"replicas": 7}}
     written = ok(api.patch("deployments", "web", patch, part="status", fieldManager="c"))
     assert ("c", "Update", "status") in managers(written)
 

