@@ -8,10 +8,13 @@ import pytest
 
 from e2e.scenarios.closing import CLOSINGS, Closing
 
+SCENARIOS = "e2e/scenarios/"
+"""Where the tests are that are scenarios; the others are cases."""
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)  # pytest keeps its plugins in sets
 class Report:
-    """A plugin of pytest that counts scenarios; the closings are left by the clusters."""
+    """A plugin of pytest that counts; the closings are left by the clusters of scenarios."""
 
     closings: Sequence[Closing] = field(default_factory=lambda: CLOSINGS)
     outcomes: dict[str, str] = field(default_factory=dict)
@@ -27,11 +30,12 @@ class Report:
     @property
     def is_amiss(self) -> bool:
         """Say whether anything is not as it must be."""
-        counts = Counter(self.outcomes.values())
+        scenarios, cases = self._counts()
         return bool(
-            counts["failed"]
-            or not counts["passed"]
-            or not self.closings
+            scenarios["failed"]
+            or cases["failed"]
+            or not (scenarios or cases)["passed"]
+            or (scenarios and not self.closings)
             or any(
                 closing.lost or closing.forbidden or closing.left or closing.exceeded
                 for closing in self.closings
@@ -57,13 +61,24 @@ class Report:
 
     def line(self) -> str:
         """Write it in one line."""
-        counts = Counter(self.outcomes.values())
-        scenarios = counts["passed"] + counts["failed"]
-        skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
+        scenarios, cases = self._counts()
         return (
-            f"e2e: {scenarios} scenarios, {counts['failed']} failed{skipped}; "
+            f"e2e: {_counted(scenarios, 'scenarios')}; "
             f"{sum(closing.requests for closing in self.closings)} requests, "
             f"{sum(closing.lost for closing in self.closings)} failed; "
             f"{sum(len(closing.forbidden) for closing in self.closings)} forbidden; "
             f"{sum(len(closing.left) for closing in self.closings)} left"
+            + (f"; {_counted(cases, 'cases')}" if cases else "")
         )
+
+    def _counts(self) -> tuple[Counter[str], Counter[str]]:
+        """Count the outcomes of scenarios, and those of cases."""
+        scenarios, cases = Counter[str](), Counter[str]()
+        for test, outcome in self.outcomes.items():
+            (scenarios if test.startswith(SCENARIOS) else cases)[outcome] += 1
+        return scenarios, cases
+
+
+def _counted(counts: Counter[str], what: str) -> str:
+    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
+    return f"{counts['passed'] + counts['failed']} {what}, {counts['failed']} failed{skipped}"

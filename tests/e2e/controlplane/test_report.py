@@ -20,7 +20,8 @@ GOOD = Closing(
 
 
 def report(*closings: Closing, **outcomes: str) -> Report:
-    return Report(closings=closings, outcomes=outcomes)
+    tests = {f"e2e/scenarios/test_it.py::{name}": how for name, how in outcomes.items()}
+    return Report(closings=closings, outcomes=tests)
 
 
 def test_a_good_run_in_one_line() -> None:
@@ -55,3 +56,21 @@ def test_a_failed_scenario_is_amiss_and_a_skipped_one_is_told() -> None:
 def test_a_run_of_nothing_is_amiss() -> None:
     assert report(GOOD).is_amiss
     assert report(one="passed").is_amiss
+
+
+def test_cases_are_no_scenarios() -> None:
+    found = report(GOOD, one="passed")
+    found.outcomes |= {f"tests/{name}": how for name, how in (("a", "passed"), ("b", "passed"))}
+    assert found.line().startswith("e2e: 1 scenarios, 0 failed; 1000 requests")
+    assert found.line().endswith("; 0 left; 2 cases, 0 failed")
+    assert not found.is_amiss
+    found.outcomes["tests/c"] = "failed"
+    assert found.line().endswith("; 3 cases, 1 failed")
+    assert found.is_amiss
+
+
+def test_cases_alone_leave_nothing_to_close() -> None:
+    found = Report(closings=(), outcomes={"tests/a": "passed"})
+    assert found.line().startswith("e2e: 0 scenarios, 0 failed; 0 requests")
+    assert not found.is_amiss
+    assert Report(closings=(), outcomes={"tests/a": "skipped"}).is_amiss

@@ -195,8 +195,12 @@ def test_a_streaming_list_needs_its_match(api: Api) -> None:
 
 def test_a_watch_from_before_everything_is_told_410(api: Api) -> None:
     with api.watch("configmaps", resourceVersion="1") as events:
-        event_type, status = events.next()
-    assert (event_type, status["code"], status["reason"]) == ("ERROR", 410, "Expired")
+        event_type, found = events.next()
+    if event_type == "ADDED":  # a young server may remember everything
+        oldest = min(ok(api.get("configmaps"))["items"], key=version)
+        assert found["metadata"]["name"] == oldest["metadata"]["name"]
+    else:
+        assert (event_type, found["code"], found["reason"]) == ("ERROR", 410, "Expired")
 
 
 def test_a_watch_from_no_number_is_refused(api: Api) -> None:
