@@ -229,14 +229,17 @@ def test_the_smallest_size_an_autoscaler_may_choose_counts_too() -> None:
     assert passed(replace(world, autoscalers=(scaler,))).reason == "StableWouldBeEmpty"
 
 
-def test_a_stable_with_nothing_ready_rolls_at_once() -> None:
-    world = approved()
-    dead = tuple(
+def dead(world: Observed) -> Observed:
+    """The same world, and no pod of stable is ready."""
+    sets = tuple(
         replace(entry, ready=0) if entry.owner == uid("Deployment", NAME) else entry
         for entry in world.replica_sets
     )
-    done = passed(replace(world, stable=Pool(), replica_sets=dead))
-    assert edits_of_stable(done) == UN_PAUSED
+    return replace(world, stable=Pool(), replica_sets=sets)
+
+
+def test_a_stable_with_nothing_ready_rolls_at_once() -> None:
+    assert edits_of_stable(passed(dead(approved()))) == UN_PAUSED
 
 
 def test_a_service_that_was_created_again_has_no_endpoints_for_a_moment_and_nothing_rolls() -> None:
@@ -245,8 +248,7 @@ def test_a_service_that_was_created_again_has_no_endpoints_for_a_moment_and_noth
 
 
 def test_a_refusal_keeps_even_an_empty_stable_from_rolling() -> None:
-    world = put(approved(), INGRESS, ingress(ssl_passthrough="true"))
-    done = passed(replace(world, stable=Pool()))
+    done = passed(dead(put(approved(), INGRESS, ingress(ssl_passthrough="true"))))
     assert is_paused(stable_after(done))
     assert done.reason == "PassthroughOnMain"
 
