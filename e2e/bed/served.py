@@ -18,6 +18,7 @@ from e2e.bed.knobs import PodKnobs
 from e2e.bed.kubectl import Kubectl
 from e2e.bed.load import Load, ordinary_requests
 from e2e.bed.polling import wait_until
+from e2e.bed.prometheus import LOOPBACK, Prometheus
 from e2e.bed.proxy import Proxy
 
 CONTROL_APPLICATION = "control"
@@ -182,6 +183,16 @@ class Served(ABC):
             yield process
         finally:
             await process.stop()
+
+    @asynccontextmanager
+    async def prometheus(self) -> AsyncIterator[Prometheus]:
+        """Let Prometheus look at the proxy while the block runs."""
+        target = f"{LOOPBACK}:{self.proxy.admin_port}"
+        found = await Prometheus.run(folder=self.folder, targets=[target])
+        try:
+            yield found
+        finally:
+            await found.close()
 
     async def dump(
         self, namespace: str = "", *, without: Sequence[str] = ()
