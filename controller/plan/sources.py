@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 from controller.plan.counting import Part, Reading
+from controller.plan.coverage import Sighting, Telling
 
 FRESH_SCRAPES: Final = 2
 """A sample older than so many scrape intervals is none (`evidence.STALE_SCRAPES`)."""
@@ -40,6 +41,9 @@ class Traefik:
     the canary's own, and is counted there once more: so testers can be taken out.
     """
 
+    untold: ClassVar[str] = "hosts and paths of one Ingress"
+    """By what this data plane does not count requests."""
+
     upstreams: tuple[Upstream, ...]
     provider: str = "kubernetesingressnginx"
 
@@ -58,13 +62,35 @@ class Traefik:
         query = self._latest("request_duration_seconds_bucket", "le", scrape_seconds)
         return query, partial(self._read, partial(_by_edge, edge_seconds))
 
+    def kinds(self, scrape_seconds: float) -> tuple[str, Telling]:
+        """Return the question about requests by method and status, and what each series counts.
+
+        A service is all paths and hosts of its Ingress: what it counts does not tell them apart.
+        Routers would, but those of the weight's traffic do not say which side they led to.
+        """
+        selector = f"traefik_service_requests_total{{service=~{_one_of(self._services())}}}"
+        return _latest(selector, scrape_seconds, ("service", "method", "code")), self._sighting
+
+    def _sighting(self, labels: Mapping[str, str]) -> Sighting | None:
+        name, several = labels.get("service", ""), len(self.upstreams) > 1
+        asked = asked_for(labels.get("method", ""), labels.get("code", ""))
+        for upstream in self.upstreams if asked else ():
+            place = f"{upstream.ingress}:{upstream.port} " if several else ""
+            if name == self._name(upstream, CANARY):
+                return Sighting(side="canary", kind=f"{place}{asked}")
+            if name == self._name(upstream, ""):
+                return Sighting(side="stable", kind=f"{place}{asked}")
+        return None
+
+    def _services(self) -> list[str]:
+        return [self._name(it, ending) for it in self.upstreams for ending in ("", CANARY)]
+
     def _latest(self, counter: str, label: str, scrape_seconds: float) -> str:
-        services = [self._name(it, ending) for it in self.upstreams for ending in ("", CANARY)]
         names = f"traefik_service_{counter}|traefik_router_{counter}"
-        selector = f'{{__name__=~"{names}",service=~{_one_of(services)}}}'
+        selector = f'{{__name__=~"{names}",service=~{_one_of(self._services())}}}'
         return _latest(selector, scrape_seconds, ("service", "router", label))
 
-    def _read(self, tell: "Telling", labels: Mapping[str, str]) -> Part | None:
+    def _read(self, tell: "Tell", labels: Mapping[str, str]) -> Part | None:
         service, told = labels.get("service", ""), tell(labels)
         if told is None:
             return None
@@ -99,7 +125,20 @@ def _one_of(values: Iterable[str]) -> str:
     return f'"{pattern}"'
 
 
-Telling = Callable[[Mapping[str, str]], tuple[float, float] | None]
+METHODS: Final = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"}
+)
+"""Those with a name; whatever else clients write is one kind together (RFC 9110, RFC 5789)."""
+
+
+def asked_for(method: str, code: str) -> str:
+    """Return what kind of request it was; "" for a failure of the server, which is no kind."""
+    if code[:1] not in {"1", "2", "3", "4"}:
+        return ""
+    return f"{method if method in METHODS else 'other'} {code[0]}xx"
+
+
+Tell = Callable[[Mapping[str, str]], tuple[float, float] | None]
 """How many requests and events one of a series with these labels is; None: of no interest."""
 
 

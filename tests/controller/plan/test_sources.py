@@ -6,6 +6,7 @@ import re
 import pytest
 
 from controller.plan.counting import Part
+from controller.plan.coverage import Sighting
 from controller.plan.sources import Traefik, Upstream, edge_for, edge_in
 
 SHOP = Upstream(namespace="canary", ingress="shop.web", service="myapp", port="80")
@@ -89,6 +90,54 @@ def test_slow_answers_are_asked_for_by_bucket() -> None:
 def test_slow_is_what_was_not_fast_enough(labels: dict[str, str], part: Part | None) -> None:
     _, read = Traefik(upstreams=(SHOP,)).slow(5.0, 15)
     assert read(labels) == part
+
+
+ADMIN = Upstream(namespace="canary", ingress="admin", service="myapp", port="http")
+
+
+def test_kinds_are_asked_for_by_method_and_status() -> None:
+    query, _ = Traefik(upstreams=(SHOP,)).kinds(15)
+    assert query == (
+        "sum by (instance,service,method,code) (last_over_time("
+        "traefik_service_requests_total{"
+        r'service=~"canary-shop\\.web-myapp-80-canary@kubernetesingressnginx|'
+        r'canary-shop\\.web-myapp-80@kubernetesingressnginx"}[30s]))'
+    )
+    assert Traefik.untold == "hosts and paths of one Ingress"
+
+
+@pytest.mark.parametrize(
+    ("labels", "sighting"),
+    [
+        ({"service": STABLE, "method": "GET", "code": "200"}, ("stable", "GET 2xx")),
+        ({"service": CANARY, "method": "POST", "code": "404"}, ("canary", "POST 4xx")),
+        ({"service": CANARY, "method": "BREW", "code": "101"}, ("canary", "other 1xx")),
+        ({"service": CANARY, "code": "302"}, ("canary", "other 3xx")),
+        ({"service": CANARY, "method": "GET", "code": "503"}, None),
+        ({"service": STABLE, "method": "GET", "code": "0"}, None),
+        ({"service": STABLE, "method": "GET"}, None),
+        ({"service": "other@kubernetesingressnginx", "method": "GET", "code": "200"}, None),
+        ({"method": "GET", "code": "200"}, None),
+    ],
+)
+def test_a_kind_is_a_method_and_what_came_of_it(
+    labels: dict[str, str], sighting: tuple[str, str] | None
+) -> None:
+    _, tell = Traefik(upstreams=(SHOP,)).kinds(15)
+    found = tell(labels)
+    assert (None if found is None else (found.side, found.kind)) == sighting
+
+
+def test_of_several_ingresses_each_has_kinds_of_its_own() -> None:
+    _, tell = Traefik(upstreams=(SHOP, ADMIN)).kinds(15)
+    found = [
+        tell({"service": service, "method": "GET", "code": "200"})
+        for service in (CANARY, "canary-admin-myapp-http@kubernetesingressnginx")
+    ]
+    assert found == [
+        Sighting(side="canary", kind="shop.web:80 GET 2xx"),
+        Sighting(side="stable", kind="admin:http GET 2xx"),
+    ]
 
 
 FASTER = {0.1: 900.0, 0.3: 949.0, 1.2: 950.0, 5.0: 990.0, math.inf: 1000.0}

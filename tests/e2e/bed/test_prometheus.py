@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from controller.cluster.prometheus import Prometheus as Door
 from controller.plan.counting import Grid, windows_of
+from controller.plan.coverage import Kind, kinds_of
 from controller.plan.evidence import Count, flaw_of, total
 from controller.plan.sources import Traefik, Upstream
 from e2e.bed import manifests
@@ -130,6 +131,30 @@ async def test_what_a_weight_sent_is_told_from_what_testers_sent(looked: Looked)
     canary, stable = await looked.counted()
     assert stable.events == 0
     assert 0 < canary.events < canary.requests
+
+
+async def test_kinds_of_requests_are_told_by_method_and_status_and_testers_count(
+    looked: Looked,
+) -> None:
+    """Half of the canary's answers are errors, which are of no kind."""
+    await looked.send(6, OPTED_OUT, method="PUT")
+    await looked.send(20, TESTER, method="PUT")
+    query, tell = TRAEFIK.kinds(SCRAPE_SECONDS)
+
+    async def kinds() -> Mapping[str, Kind]:
+        end = math.floor(time.time())
+        async with Door(looked.prometheus.url) as door:
+            found = await door.samples(query, start=end - 60, end=end, step=3.0)
+        return {kind.text: kind for kind in kinds_of(found, tell, since=end - 60)}
+
+    async def are_counted() -> bool:
+        found = (await kinds()).get("PUT 2xx")
+        return found is not None and found.stable == 6 and found.canary > 0
+
+    await wait_until(are_counted, within=PATIENCE_SECONDS, every=0.5, what="all are counted")
+    found = await kinds()
+    assert set(found) <= {"GET 2xx", "POST 2xx", "PUT 2xx"}
+    assert found["PUT 2xx"].canary < 20
 
 
 async def test_the_series_of_traefik_are_those_the_questions_were_written_for(
