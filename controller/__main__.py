@@ -1,6 +1,7 @@
 """Turns flags and environment into settings, runs the manager, turns its end into an exit code."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ import structlog
 from controller import logs
 from controller.cluster.client import Client
 from controller.cluster.metrics import Metrics
+from controller.cluster.prometheus import Prometheus
 from controller.manager import Manager
 from controller.plan.decide import decide
 from controller.settings import Settings, UsageError, from_arguments
@@ -59,7 +61,15 @@ async def serve(settings: Settings) -> None:
     metrics = Metrics()
     client = await Client.connect(settings, counted=metrics.count_request)
     try:
-        await Manager(client, settings, decide=decide, metrics=metrics).run(stop)
+        async with contextlib.AsyncExitStack() as doors:
+            server = None
+            if settings.prometheus_url is not None:
+                door = Prometheus(
+                    settings.prometheus_url, token_file=settings.prometheus_token_file
+                )
+                server = await doors.enter_async_context(door)
+            manager = Manager(client, settings, decide=decide, server=server, metrics=metrics)
+            await manager.run(stop)
     finally:
         await client.close()
 

@@ -24,6 +24,7 @@ from controller.cluster.web import Web
 from controller.cluster.workqueue import WorkQueue
 from controller.events import Recorder
 from controller.figures import Figures
+from controller.gatherer import Asked, Gatherer
 from controller.observe import Observer
 from controller.plan.observed import Parameters, Ref
 from controller.plan.writes import Event
@@ -50,6 +51,7 @@ class Manager:
         client: the API server.
         settings: every knob.
         decide: the plan for what is seen.
+        server: the metrics server; None: there is none.
         metrics: the series, shared with whoever made the client.
         clock: what waits and ages are measured with.
     """
@@ -60,6 +62,7 @@ class Manager:
         settings: Settings,
         *,
         decide: Decide,
+        server: Asked | None = None,
         metrics: Metrics | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -89,6 +92,9 @@ class Manager:
             monotonic=self._clock.monotonic,
         )
         self._elector = self._new_elector(client) if settings.leader_elect else None
+        self._gatherer = Gatherer(
+            server, changed=self.queue.add, now=client.server_time, clock=self._clock
+        )
         self._reconciler = Reconciler(
             client=client,
             observer=self._observer,
@@ -96,6 +102,7 @@ class Manager:
             queue=self.queue,
             decide=decide,
             hold=lambda: self._prober.hold,
+            gatherer=self._gatherer,
             monotonic=self._clock.monotonic,
         )
         self._figures = Figures(self._metrics, stores)
@@ -159,6 +166,7 @@ class Manager:
                 others = [
                     group.create_task(self._prober.run(), name="prober"),
                     group.create_task(self._recorder.run(), name="events"),
+                    group.create_task(self._gatherer.run(), name="gatherer"),
                 ]
                 await asyncio.wait(workers)
                 await finished(*others)
@@ -260,6 +268,7 @@ def parameters_of(settings: Settings) -> Parameters:
         ingress_classes=settings.ingress_classes,
         annotation_prefix=settings.annotation_prefix,
         dialect=settings.dialect,
+        scrape_seconds=settings.scrape_seconds if settings.prometheus_url else None,
     )
 
 

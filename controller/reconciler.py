@@ -22,6 +22,7 @@ from controller.api.objects import Kind, Object
 from controller.apply import Applier, Failure
 from controller.cluster.client import Listing
 from controller.observe import Observer, Reading, States, states
+from controller.plan.inquiry import Gathered, Inquiry
 from controller.plan.observed import Hold, Observed, Ref
 from controller.plan.writes import Plan
 from controller.tracker import Key
@@ -64,6 +65,16 @@ class Queue(Protocol):
 
     def forget(self, key: Key) -> None:
         """Start the key's back-off from the beginning."""
+
+
+class Gathering(Protocol):
+    """What a pass asks of the gatherer: the newest answers, and to ask on."""
+
+    def newest(self, key: Key) -> Gathered | None:
+        """Return the newest answers about a release."""
+
+    def want(self, key: Key, inquiry: Inquiry | None) -> None:
+        """Ask this about a release from now on."""
 
 
 class UnsettledError(Exception):
@@ -121,13 +132,14 @@ class Reconciler:
         queue: told when to look again.
         decide: the plan for what is seen.
         hold: the hold in force; None while it is not known.
+        gatherer: asks the metrics server, outside of passes.
         monotonic: seconds that never go back.
 
     Attributes:
         last_refusal: for each key what the API server refused in the last pass.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a door of its own, by keyword
         self,
         *,
         client: Reader,
@@ -136,6 +148,7 @@ class Reconciler:
         queue: Queue,
         decide: Decide,
         hold: Callable[[], Hold | None],
+        gatherer: Gathering,
         monotonic: Callable[[], float],
     ) -> None:
         self.last_refusal: dict[Key, str] = {}
@@ -145,6 +158,7 @@ class Reconciler:
         self._queue = queue
         self._decide = decide
         self._hold = hold
+        self._gatherer = gatherer
         self._monotonic = monotonic
         self._doubtful: dict[Key, frozenset[Ref]] = {}
 
@@ -173,6 +187,7 @@ class Reconciler:
         """
         began = self._monotonic()
         plan, readings = await self._settled_plan(key)
+        self._gatherer.want(key, plan.inquiry)
         errors: list[Exception] = list(readings.errors)
         shown = frozenset(readings.found)
         if self._monotonic() - began > FRESH_SECONDS:
@@ -218,6 +233,7 @@ class Reconciler:
         observed = replace(
             self._observer.observe(key, readings.found),
             hold=self._hold(),
+            gathered=self._gatherer.newest(key),
             refusal=self.last_refusal.get(key, ""),
         )
         return self._decide(observed, self._client.server_time())

@@ -53,6 +53,9 @@ class Settings:
         workers: releases worked on at once.
         qps: requests per second to the API server, bursts of twice as many.
         http_address: `HOST:PORT` of health and metrics; no host means every address.
+        prometheus_url: the metrics server that checks ask; None: there is none.
+        prometheus_token_file: holds a bearer token for it.
+        scrape_seconds: how often it looks at the proxy: the length of a window.
         log_format: `auto` is text on a terminal, else json.
         log_level: the lowest level that is written.
     """
@@ -73,6 +76,9 @@ class Settings:
     workers: int = 8
     qps: float = 50.0
     http_address: str = "127.0.0.1:8080"
+    prometheus_url: str | None = None
+    prometheus_token_file: str | None = None
+    scrape_seconds: float = 15.0
     log_format: LogFormat = "auto"
     log_level: LogLevel = "info"
 
@@ -83,7 +89,7 @@ class Flag:
 
     Attributes:
         name: without the dashes; the variable is derived from it.
-        field: the field of `Settings` it sets; "" for one that is only refused so far.
+        field: the field of `Settings` it sets.
         read: makes the value of a text, or raises ValueError with what is allowed.
         help: one line.
         repeatable: takes several, in the variable separated by commas or spaces.
@@ -252,16 +258,30 @@ def _address(text: str) -> str:
     return text
 
 
-def _not_yet_url(text: str) -> NoReturn:
-    """Refuse even a good one, but a bad one for what it is."""
-    if urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname:
-        raise ValueError("must be an http or https URL")
-    raise ValueError("this version has no metric checks yet: leave it out")
+def _url(text: str) -> str:
+    """Read the address of the metrics server."""
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise _NO_URL from None
+    if not is_url or not text.isascii() or not text.isprintable() or " " in text:
+        raise _NO_URL
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a password: use --prometheus-token-file")
+    if parts.query or parts.fragment:
+        raise ValueError("must not have a query or a fragment")
+    return text
 
 
-def _not_yet_file(text: str) -> NoReturn:
-    _text(text)
-    raise ValueError("this version has no metric checks yet: leave it out")
+_NO_URL = ValueError("must be an http or https URL, such as http://prometheus:9090")
+
+
+def _scrape(text: str) -> float:
+    seconds = duration(text)
+    if not 1 <= seconds <= 300:
+        raise ValueError("must be from 1s to 5m")
+    return seconds
 
 
 FLAGS: tuple[Flag, ...] = (
@@ -356,15 +376,21 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         name="prometheus-url",
-        field="",
-        read=_not_yet_url,
-        help="not in this version: the metrics server to ask",
+        field="prometheus_url",
+        read=_url,
+        help="the metrics server that checks ask (default: none, checks are refused)",
     ),
     Flag(
         name="prometheus-token-file",
-        field="",
-        read=_not_yet_file,
-        help="not in this version: a bearer token for it",
+        field="prometheus_token_file",
+        read=_text,
+        help="file with a bearer token for it, read at every question (default: none)",
+    ),
+    Flag(
+        name="scrape-interval",
+        field="scrape_seconds",
+        read=_scrape,
+        help="how often it looks at the proxy (default: 15s)",
     ),
     Flag(
         name="log-format",

@@ -8,7 +8,7 @@ from typing import Final
 SHOWN_LIMIT: Final = 60
 """Characters of a foreign value that a message repeats."""
 
-ACCEPTABLE: Final = ("affinity", "recreate")
+ACCEPTABLE: Final = ("affinity", "recreate", "not-enough-data")
 """The refusals that a user can overrule (routing.md section 6, contract.md section 3)."""
 CHECKS: Final = ("error-rate", "latency", "success", "restarts", "coverage")
 """What can be asked about a canary."""

@@ -378,8 +378,7 @@ KEYS: Final = (
         allowed=_up_to(ITEMS_LIMIT, grammar.CHECK),
         example="error-rate<=1.5x, latency-500ms<=1.2x, success>=99%, restarts",
         default="no check",
-        meaning="what must be well before the weight rises; not yet: refused as "
-        "`ChecksUnsupported`",
+        meaning="what has to be shown before the next step, and what ends the release",
     ),
     Key(
         name=names.READY_DEADLINE,

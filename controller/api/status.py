@@ -5,7 +5,8 @@ the outcome of the last release, the rejected revision, the revision that stable
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -26,6 +27,8 @@ COUNTS_EVERY_SECONDS = 10
 """How often a status is written of which only counts and words changed (contract.md section 5)."""
 
 
+BYTES_LIMIT = 16 * 1024
+"""Of the annotation, in UTF-8."""
 ROUNDING_SECONDS = 2
 """Times that follow from two clocks differ by so much from pass to pass, and mean the same."""
 
@@ -57,6 +60,7 @@ class Outcome:
         since: when it began; with the revision this names one release.
         result: "promoted" or "aborted".
         why: one clause for the message.
+        reason: CamelCase, for the condition; "" is the result's own.
         at: when it was recorded (UTC stamp).
     """
 
@@ -65,6 +69,7 @@ class Outcome:
     result: Literal["promoted", "aborted"]
     why: str
     at: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,51 @@ class Answer:
     action: str
     outcome: str
     at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What was counted on one side since the canary was exposed, in whole requests."""
+
+    requests: int = 0
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """Evidence beside its limit, both as decimal logarithms of E: 2.0 stands for 100."""
+
+    evidence: float = 0.0
+    limit: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What one check says, short enough for an annotation.
+
+    Attributes:
+        check: as the user wrote it.
+        outcome: "pass", "fail", "no data" or "not enough data".
+        message: one sentence with numbers, the outcome first.
+        canary: counted on the canary.
+        stable: counted on stable.
+        harm: against "no worse than tolerated", since the first exposure; at the limit it fails.
+        safety: against "as bad as the margin", since the step began; at the limit it passes.
+        needed: requests to the canary until it can be expected to pass; None: not to be said.
+        needed_seconds: the same at the present rate.
+        curve: E against harm over time, as decimal logarithms, evenly thinned.
+    """
+
+    check: str
+    outcome: str
+    message: str = ""
+    canary: Tally = Tally()
+    stable: Tally = Tally()
+    harm: Bound = Bound()
+    safety: Bound = Bound()
+    needed: int | None = None
+    needed_seconds: int | None = None
+    curve: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +146,7 @@ class Status:
         accounts: how many accounts are listed; never which.
         share: percent of users that suffix rules catch, as text.
         commands: lines to paste that go on from here.
+        checks: what each check says, in the user's order.
         last: the last one-shot action.
         rejected: the revision that was aborted.
         outcome: how the last release ended.
@@ -118,6 +169,7 @@ class Status:
     accounts: int = 0
     share: str = ""
     commands: tuple[str, ...] = ()
+    checks: tuple[Judged, ...] = ()
     last: Answer | None = None
     rejected: Known | None = None
     outcome: Outcome | None = None
@@ -125,7 +177,14 @@ class Status:
     at: str = ""
 
     def text(self) -> str:
-        """Return the annotation: JSON with fixed order, what is unset left out."""
+        """Return the annotation: JSON with fixed order, what is unset left out.
+
+        Where it would be too long the checks' curves go first, then their messages.
+        """
+        texts = (self._text(checks) for checks in (self.checks, *_shortened(self.checks)))
+        return next((text for text in texts if len(text.encode()) <= BYTES_LIMIT), self._text(()))
+
+    def _text(self, checks: Iterable[Judged]) -> str:
         values = {
             "configuration": self.configuration,
             "stage": self.stage,
@@ -140,6 +199,7 @@ class Status:
             "accounts": self.accounts,
             "share": self.share,
             "commands": list(self.commands),
+            "checks": [_judged_as_json(entry) for entry in checks],
             "lastAction": _plain(self.last),
             "rejected": _plain(self.rejected),
             "outcome": _plain(self.outcome),
@@ -178,7 +238,29 @@ class Status:
 
     def essence(self) -> "Status":
         """Return the status without counts, words and times that follow from the rest."""
-        return replace(self, at="", message="", ready=0, needed=0, until="")
+        checks = tuple(Judged(check=it.check, outcome=it.outcome) for it in self.checks)
+        return replace(self, at="", message="", ready=0, needed=0, until="", checks=checks)
+
+
+def _shortened(checks: Sequence[Judged]) -> Iterator[tuple[Judged, ...]]:
+    yield tuple(replace(entry, curve=()) for entry in checks)
+    yield tuple(replace(entry, curve=(), message="") for entry in checks)
+
+
+def _judged_as_json(entry: Judged) -> dict[str, Any]:
+    needed = {"requests": entry.needed, "seconds": entry.needed_seconds}
+    values = {
+        "check": entry.check,
+        "outcome": entry.outcome,
+        "message": entry.message,
+        "canary": asdict(entry.canary),
+        "stable": asdict(entry.stable),
+        "harm": asdict(entry.harm),
+        "safety": asdict(entry.safety),
+        "needed": {key: value for key, value in needed.items() if value is not None},
+        "curve": list(entry.curve),
+    }
+    return {key: value for key, value in values.items() if value}
 
 
 def _plain(value: Known | Outcome | Answer | None) -> dict[str, Any] | None:
@@ -218,6 +300,7 @@ def _status_in(text: str) -> Status:
         accounts=_number(values, "accounts"),
         share=_text(values, "share"),
         commands=_texts(values, "commands"),
+        checks=tuple(_judged(entry) for entry in _mappings(values, "checks")),
         last=_answer(_mapping(values, "lastAction")),
         rejected=_known(_mapping(values, "rejected")),
         outcome=_outcome(_mapping(values, "outcome")),
@@ -241,6 +324,41 @@ def _texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
     return (
         tuple(entry for entry in value if isinstance(entry, str)) if isinstance(value, list) else ()
     )
+
+
+def _mappings(values: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    value = values.get(key)
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def _real(value: object) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else 0.0  # type: ignore[arg-type]
+
+
+def _judged(values: Mapping[str, Any]) -> Judged:
+    needed = _mapping(values, "needed")
+    curve = values.get("curve")
+    return Judged(
+        check=_text(values, "check"),
+        outcome=_text(values, "outcome"),
+        message=_text(values, "message"),
+        canary=_tally(_mapping(values, "canary")),
+        stable=_tally(_mapping(values, "stable")),
+        harm=_bound(_mapping(values, "harm")),
+        safety=_bound(_mapping(values, "safety")),
+        needed=_number(needed, "requests") if "requests" in needed else None,
+        needed_seconds=_number(needed, "seconds") if "seconds" in needed else None,
+        curve=tuple(_real(value) for value in curve) if isinstance(curve, list) else (),
+    )
+
+
+def _tally(values: Mapping[str, Any]) -> Tally:
+    return Tally(requests=_number(values, "requests"), events=_number(values, "events"))
+
+
+def _bound(values: Mapping[str, Any]) -> Bound:
+    return Bound(evidence=_real(values.get("evidence")), limit=_real(values.get("limit")))
 
 
 def _number(values: Mapping[str, Any], key: str) -> int:
@@ -277,6 +395,7 @@ def _outcome(values: Mapping[str, Any]) -> Outcome | None:
         result="promoted" if result == "promoted" else "aborted",
         why=_text(values, "why"),
         at=_text(values, "at"),
+        reason=_text(values, "reason"),
     )
 
 

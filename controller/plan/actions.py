@@ -25,12 +25,18 @@ def act(release: Release, draft: Draft, stage: Stage) -> Stage:
     """Carry out what was asked for; returns the stage to go on with."""
     _resume(release, draft, stage)
     action = release.found.parsed.action
+    if draft.record is not None and draft.record.resumed and not _asks_to_continue(action):
+        draft.note(resumed=False)
     if action is None:
         return stage
     if release.intent is None and action.verb not in EVEN_IF_INVALID:
         _refuse(release, draft, "the configuration is invalid: mend it first")
         return stage
     return HANDLERS[action.verb](release, draft, stage, action)
+
+
+def _asks_to_continue(action: Action | None) -> bool:
+    return action is not None and action.verb == "continue"
 
 
 def _text(release: Release) -> str:
@@ -119,17 +125,22 @@ def _abort_the_roll(release: Release, draft: Draft) -> None:
         draft.tell("AbortAsked", "the roll is stopped", warning=True)
 
 
-def end(release: Release, draft: Draft, why: str, *, reject: bool = True) -> None:
+def end(release: Release, draft: Draft, why: str, *, reject: bool = True, reason: str = "") -> None:
     """Record that the release ends without promotion (B1); `weight` belongs to it and goes too."""
     revision = release.record.revision if release.record is not None else release.template_revision
     since = release.record.since if release.record is not None else stamp(release.now)
     if reject:
         draft.rejected = known(release, revision, why)
     draft.outcome = Outcome(
-        revision=revision, since=since, result="aborted", why=why, at=stamp(release.now)
+        revision=revision,
+        since=since,
+        result="aborted",
+        why=why,
+        reason=reason,
+        at=stamp(release.now),
     )
     draft.remove(names.WEIGHT)
-    draft.tell("Aborted", f"revision {revision}: {why}", warning=reject)
+    draft.tell(reason or "Aborted", f"revision {revision}: {why}", warning=reject)
 
 
 def _retry(release: Release, draft: Draft, stage: Stage, action: Action) -> Stage:
@@ -159,11 +170,22 @@ def _continue(release: Release, draft: Draft, stage: Stage, _: Action) -> Stage:
     record = release.record
     if stage not in {Stage.STARTING, Stage.CANARY}:
         _refuse(release, draft, "no plan is running")
-    elif record is not None and not record.paused and record.go == (record.step or 0):
-        _done(release, draft, "continued")
     elif record is not None:
-        draft.note(paused=False, go=record.step or 0)
+        _go_on(release, draft, record)
     return stage
+
+
+def _go_on(release: Release, draft: Draft, record: Record) -> None:
+    """End a pause; without one, let a step be over that waits for a person or for its checks."""
+    position = record.step or 0
+    has_checks = release.intent is not None and bool(release.intent.checks)
+    waived = position if has_checks else record.waived
+    if record.paused:
+        draft.note(paused=False, go=position, resumed=has_checks)
+    elif record.resumed or (record.go, record.waived) == (position, waived):
+        _done(release, draft, "continued")
+    else:
+        draft.note(go=position, waived=waived)
 
 
 HANDLERS: dict[str, Callable[[Release, Draft, Stage, Action], Stage]] = {

@@ -7,6 +7,7 @@ from datetime import datetime
 from controller.api.objects import name_of
 from controller.plan.actions import act
 from controller.plan.draft import Draft, Story, draft_of, keep
+from controller.plan.gate import RUNNING, heed, inquiry_of
 from controller.plan.hold import Readiness, readiness, remember_stable
 from controller.plan.invariants import Broken, standing
 from controller.plan.leave import has_traces, plan_leave
@@ -35,14 +36,15 @@ def decide(observed: Observed, now: datetime) -> Plan:
         return _leaving(release, draft)
     stage = stage_of(release)
     if stage is not None:
-        stage = act(release, draft, stage)
+        stage = heed(release, draft, act(release, draft, stage))
     story = PLANNERS[stage](release, draft)
     ready = readiness(release, draft, is_quiet=stage in QUIET and not release.is_pending)
     remember_stable(release, draft)
     broken = standing(release)
     story = _degraded(release, _explained(release, stage, story, ready), broken)
     plan = _finished(release, draft, stage, story, ready)
-    return replace(plan, broken=frozenset(one.id for one in broken))
+    asked = inquiry_of(release, draft.record) if stage in RUNNING else None
+    return replace(plan, broken=frozenset(one.id for one in broken), inquiry=asked)
 
 
 def _degraded(release: Release, story: Story, broken: tuple[Broken, ...]) -> Story:

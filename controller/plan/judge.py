@@ -66,6 +66,7 @@ class Verdict:
         curve: E against harm after each window, as logarithms.
         needed_requests: of the canary, until it can be expected to pass if it is as good as stable;
             None where nothing can be said.
+        needed_seconds: the same at the rate so far.
     """
 
     check: str
@@ -80,6 +81,7 @@ class Verdict:
     dispersion: float = 1.0
     curve: tuple[float, ...] = ()
     needed_requests: float | None = None
+    needed_seconds: float | None = None
 
 
 def judge(evidence: Sequence[Evidence], since: float) -> tuple[Verdict, ...]:
@@ -152,6 +154,7 @@ def _verdict(evidence: Evidence, since: float, limit: float) -> Verdict:
         dispersion=reading.dispersion,
         curve=reading.harm,
         needed_requests=needed,
+        needed_seconds=None if needed is None else needed / _rate(reading),
     )
 
 
@@ -304,9 +307,13 @@ def _more(reading: _Reading, needed: float | None) -> str:
         if not reading.canary.events + reading.stable.events:
             return "no event was seen to compare"
         return "as it stands no number of requests would show it"
-    seconds = len(reading.windows) * reading.evidence.window_seconds
-    rate = reading.canary.requests / seconds
     return (
         f"about {number_text(needed)} more requests to the canary if it is as good as stable, "
-        f"{time_text(needed / rate)} at this rate"
+        f"{time_text(needed / _rate(reading))} at this rate"
     )
+
+
+def _rate(reading: _Reading) -> float:
+    """Return the canary's requests a second."""
+    seconds = len(reading.windows) * reading.evidence.window_seconds
+    return reading.canary.requests / seconds

@@ -6,6 +6,7 @@ from math import inf
 from typing import Literal
 
 from controller.api.objects import Kind, Object
+from controller.plan.inquiry import Gathered
 
 Hold = Literal["admission", "pause"]
 """How a Deployment is held (safety.md section 2)."""
@@ -31,6 +32,8 @@ class Parameters:
     ingress_classes: tuple[str, ...] = ("nginx",)
     annotation_prefix: str = "nginx.ingress.kubernetes.io"
     dialect: Literal["common", "ingress-nginx", "traefik"] = "common"
+    scrape_seconds: float | None = None
+    """How often the metrics server looks at the proxy; None: there is no metrics server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +133,7 @@ class Observed:
         refusal: what the API server refused in the pass before, in its own words; cleared by a
             pass whose writes all succeed.
         confirmed: what was read by a quorum read for this pass.
+        gathered: the newest answers of the metrics server about this release; None without.
     """
 
     namespace: str
@@ -148,4 +152,5 @@ class Observed:
     hold: Hold | None = None
     refusal: str = ""
     confirmed: frozenset[Ref] = frozenset()
+    gathered: Gathered | None = None
     parameters: Parameters = field(default_factory=Parameters)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from controller.api import names
 from controller.api.intent import Step
 from controller.api.objects import annotations_of, moment_of, stamp
+from controller.plan.gate import asks, hold_on_step
 from controller.plan.record import Record
 from controller.plan.release import Release
 from controller.plan.traffic.nginx import is_as_changed
@@ -21,12 +22,14 @@ class Asked:
         message: what comes next.
         left_seconds: until the next decision; None: a person is waited for.
         is_finished: the last step has had its time: promote, if nobody has to be asked.
+        reason: CamelCase, of what holds the step up though its time is over; "" is nothing.
     """
 
     weight: int
     message: str
     left_seconds: float | None = None
     is_finished: bool = False
+    reason: str = ""
 
 
 def pin_of(release: Release) -> int | None:
@@ -89,7 +92,13 @@ def _after(
         if left > 0:
             due = moment_of(record.step_since) or release.now
             message = f"{following} at {stamp(due + timedelta(seconds=current.seconds))}"
+            if asks(release.intent):
+                message += " if every check passes"
             return Asked(weight=position, message=message, left_seconds=left)
+    hold = hold_on_step(release, record, position)
+    if hold is not None:
+        message = f"{following} waits for the checks, or for a person (continue): {hold.message}"
+        return Asked(weight=position, message=message, reason=hold.reason)
     if rest:
         return Asked(weight=rest[0].weight, message=f"next step: {following}")
     return Asked(weight=position, message="every step is done: promote", is_finished=True)

@@ -36,6 +36,11 @@ class Record:
         abort: asked for from P3 on; "stopped" once the roll was seen paused.
         interrupted: we stopped the roll because of a template that nobody approved.
         changed: time of the last routing change, copied before an Ingress is deleted.
+        exposed: when the canary was first seen exposed while there were checks (UTC stamp); what
+            they judge begins there.
+        waived: weight at which a person said `continue` though checks had not passed.
+        resumed: a `continue` ended a pause, and may still stand on the Service.
+        failed: a failed check has stopped the roll, and does so once.
     """
 
     revision: str
@@ -55,6 +60,10 @@ class Record:
     abort: AbortState = ""
     interrupted: bool = False
     changed: str = ""
+    exposed: str = ""
+    waived: int | None = None
+    resumed: bool = False
+    failed: bool = False
 
     def written(self) -> str:
         """Return the annotation's text: JSON, defaults left out, keys in a fixed order."""
@@ -85,13 +94,13 @@ def _checked(values: dict[str, Any]) -> Record:
             field.name in _FLAGS
         ):
             raise TypeError(field.name)
-    for text in (record.since, record.step_since, record.changed):
+    for text in (record.since, record.step_since, record.changed, record.exposed):
         if text and moment_of(text) is None:
             raise ValueError(text)
     return record
 
 
-_FLAGS = frozenset({"short", "paused", "interrupted"})
+_FLAGS = frozenset({"short", "paused", "interrupted", "resumed", "failed"})
 _OPTIONAL_NUMBER = (int, type(None))
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "revision": str,
@@ -111,4 +120,8 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "abort": str,
     "interrupted": bool,
     "changed": str,
+    "exposed": str,
+    "waived": _OPTIONAL_NUMBER,
+    "resumed": bool,
+    "failed": bool,
 }

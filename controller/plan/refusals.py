@@ -76,11 +76,26 @@ def _not_yet(observed: Observed, found: Found) -> Refusal | None:
             f"know no query parameters (dialect {observed.parameters.dialect}); "
             f"remove it, or send the parameter as a header",
         )
-    if intent is not None and intent.checks:
+    return None
+
+
+def _checks(observed: Observed, found: Found) -> Refusal | None:
+    intent, parameters = found.intent, observed.parameters
+    if intent is None or not intent.checks:
+        return None
+    asked = ", ".join(check.text for check in intent.checks)
+    if parameters.scrape_seconds is None:
         return Refusal(
-            reason="ChecksUnsupported",
-            message=f"{names.CHECKS} is not supported yet: no metrics gate is built in; remove it "
-            "and promote by hand or by timed steps",
+            reason="ChecksWithoutPrometheus",
+            message=f"{names.CHECKS}: {asked} needs a metrics server, and the controller runs "
+            f"without --prometheus-url; set it, or remove {names.CHECKS}",
+        )
+    if parameters.dialect == "common":
+        return Refusal(
+            reason="ChecksWithoutDialect",
+            message=f"{names.CHECKS}: {asked} needs to know what the proxy counts, and the "
+            "controller runs with --dialect common; set ingress-nginx or traefik, or remove "
+            f"{names.CHECKS}",
         )
     return None
 
@@ -470,6 +485,7 @@ REFUSALS: tuple[Test, ...] = (
     _label,
     _configuration,
     _not_yet,
+    _checks,
     _service_kind,
     _deployment,
     _owned,

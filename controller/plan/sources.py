@@ -9,15 +9,19 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import ClassVar, Final
 
-from controller.plan.counting import Part, Reading
+from controller.api.series import Series
+from controller.plan.counting import Part, Reading, Side
 from controller.plan.coverage import Sighting, Telling
+from controller.plan.workload import canary_name
 
 FRESH_SCRAPES: Final = 2
 """A sample older than so many scrape intervals is none (`evidence.STALE_SCRAPES`)."""
 SLOW_QUANTILE: Final = 0.95
 """Where nobody says what is slow: slower than so many of stable's answers."""
+REQUESTS: Final = "nginx_ingress_controller_requests"
 CANARY: Final = "-canary"
 """What Traefik adds to the name of the service beside a canary's."""
 
@@ -33,6 +37,77 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Nginx:
+    """ingress-nginx's counters (its documentation; routing.md section 8).
+
+    A request is counted for its main Ingress and Service; the label `canary` names the upstream
+    that answered instead, `NAMESPACE-SERVICE-PORT`. How a request came there is not told, so
+    testers are among the counts. A metrics server that sets `namespace` or `service` itself keeps
+    the proxy's labels as `exported_...`.
+    """
+
+    untold: ClassVar[str] = ""
+    """It counts by host, path, method and status."""
+    tells_testers: ClassVar[bool] = False
+
+    upstreams: tuple[Upstream, ...]
+
+    def errors(self, scrape_seconds: float) -> tuple[str, Reading]:
+        """Return the question about requests by status, and how the answer is read."""
+        query = self._latest(REQUESTS, ("status",), scrape_seconds)
+        return query, partial(self._read, partial(_by_code, "status"))
+
+    def slow(self, edge_seconds: float, scrape_seconds: float) -> tuple[str, Reading]:
+        """Return the question about requests slower than an edge, and how the answer is read."""
+        counter = "nginx_ingress_controller_request_duration_seconds_bucket"
+        query = self._latest(counter, ("le",), scrape_seconds)
+        return query, partial(self._read, partial(_by_edge, edge_seconds))
+
+    def kinds(self, scrape_seconds: float) -> tuple[str, Telling]:
+        """Return the question about requests by all that is counted, and how it is read."""
+        labels = ("host", "path", "method", "status")
+        return self._latest(REQUESTS, labels, scrape_seconds), self._sighting
+
+    def _sighting(self, labels: Mapping[str, str]) -> Sighting | None:
+        asked = asked_for(labels.get("method", ""), labels.get("status", ""))
+        side = self.side_of(labels)
+        if not asked or side is None:
+            return None
+        place = f"{labels.get('host', '')}{labels.get('path', '')}"
+        return Sighting(side=side, kind=f"{place} {asked}".strip())
+
+    def side_of(self, labels: Mapping[str, str]) -> Side | None:
+        """Return which side answered; None: neither."""
+        answered = labels.get("canary", "")
+        canaries = {f"{it.namespace}-{canary_name(it.service)}-{it.port}" for it in self.upstreams}
+        if answered in canaries:
+            return "canary"
+        return None if answered else "stable"
+
+    def _latest(self, counter: str, labels: Iterable[str], scrape_seconds: float) -> str:
+        namespace, service = (
+            _one_of({getattr(it, field) for it in self.upstreams})
+            for field in ("namespace", "service")
+        )
+        ours = f"ingress=~{_one_of({it.ingress for it in self.upstreams})}"
+        spelled = (
+            f'namespace=~{namespace},exported_namespace="",service=~{service},exported_service=""',
+            f'exported_namespace=~{namespace},service=~{service},exported_service=""',
+            f"exported_namespace=~{namespace},exported_service=~{service}",
+        )
+        return _sum(
+            " or ".join(_fresh(f"{counter}{{{ours},{it}}}", scrape_seconds) for it in spelled),
+            ("canary", *labels),
+        )
+
+    def _read(self, tell: "Tell", labels: Mapping[str, str]) -> Part | None:
+        side, told = self.side_of(labels), tell(labels)
+        if side is None or told is None:
+            return None
+        return Part(side=side, requests=told[0], events=told[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Traefik:
     """Traefik's counters (seen on 3.7.15 with routers' labels).
 
@@ -44,13 +119,15 @@ class Traefik:
     untold: ClassVar[str] = "hosts and paths of one Ingress"
     """By what this data plane does not count requests."""
 
+    tells_testers: ClassVar[bool] = True
+
     upstreams: tuple[Upstream, ...]
     provider: str = "kubernetesingressnginx"
 
     def errors(self, scrape_seconds: float) -> tuple[str, Reading]:
         """Return the question about requests by status, and how the answer is read."""
         query = self._latest("requests_total", "code", scrape_seconds)
-        return query, partial(self._read, _by_code)
+        return query, partial(self._read, partial(_by_code, "code"))
 
     def slow(self, edge_seconds: float, scrape_seconds: float) -> tuple[str, Reading]:
         """Return the question about requests slower than an edge, and how the answer is read.
@@ -69,7 +146,8 @@ class Traefik:
         Routers would, but those of the weight's traffic do not say which side they led to.
         """
         selector = f"traefik_service_requests_total{{service=~{_one_of(self._services())}}}"
-        return _latest(selector, scrape_seconds, ("service", "method", "code")), self._sighting
+        labels = ("service", "method", "code")
+        return _sum(_fresh(selector, scrape_seconds), labels), self._sighting
 
     def _sighting(self, labels: Mapping[str, str]) -> Sighting | None:
         name, several = labels.get("service", ""), len(self.upstreams) > 1
@@ -88,35 +166,48 @@ class Traefik:
     def _latest(self, counter: str, label: str, scrape_seconds: float) -> str:
         names = f"traefik_service_{counter}|traefik_router_{counter}"
         selector = f'{{__name__=~"{names}",service=~{_one_of(self._services())}}}'
-        return _latest(selector, scrape_seconds, ("service", "router", label))
+        return _sum(_fresh(selector, scrape_seconds), ("service", "router", label))
+
+    def side_of(self, labels: Mapping[str, str]) -> Side | None:
+        """Return which side answered; None: neither, or it is counted elsewhere too."""
+        service = labels.get("service", "")
+        if labels.get("router"):
+            return None
+        if service in {self._name(it, CANARY) for it in self.upstreams}:
+            return "canary"
+        return "stable" if service in {self._name(it, "") for it in self.upstreams} else None
 
     def _read(self, tell: "Tell", labels: Mapping[str, str]) -> Part | None:
-        service, told = labels.get("service", ""), tell(labels)
+        told = tell(labels)
         if told is None:
             return None
         requests, events = told
-        is_canary = service in {self._name(it, CANARY) for it in self.upstreams}
-        if labels.get("router"):
-            is_tester = is_canary
-            return Part(side="canary", requests=-requests, events=-events) if is_tester else None
-        if is_canary:
-            return Part(side="canary", requests=requests, events=events)
-        if service in {self._name(it, "") for it in self.upstreams}:
-            return Part(side="stable", requests=requests, events=events)
-        return None
+        side = self.side_of(labels)
+        if side is not None:
+            return Part(side=side, requests=requests, events=events)
+        is_tester = labels.get("service", "") in {self._name(it, CANARY) for it in self.upstreams}
+        return Part(side="canary", requests=-requests, events=-events) if is_tester else None
 
     def _name(self, upstream: Upstream, ending: str) -> str:
         parts = (upstream.namespace, upstream.ingress, upstream.service, upstream.port)
         return f"{'-'.join(parts)}{ending}@{self.provider}"
 
 
-def _latest(selector: str, scrape_seconds: float, labels: Iterable[str]) -> str:
-    """Return the sum of the newest samples by process and labels, none of them stale.
+Plane = Nginx | Traefik
+"""What counts the requests."""
+
+
+def _fresh(selector: str, scrape_seconds: float) -> str:
+    """Return the newest samples, none of them stale.
 
     Without the range a metrics server would repeat a sample for five minutes.
     """
-    fresh = f"last_over_time({selector}[{FRESH_SCRAPES * scrape_seconds:.0f}s])"
-    return f"sum by (instance,{','.join(labels)}) ({fresh})"
+    return f"last_over_time({selector}[{FRESH_SCRAPES * scrape_seconds:.0f}s])"
+
+
+def _sum(samples: str, labels: Iterable[str]) -> str:
+    """Return the sum by process and labels."""
+    return f"sum by (instance,{','.join(labels)}) ({samples})"
 
 
 def _one_of(values: Iterable[str]) -> str:
@@ -142,9 +233,9 @@ Tell = Callable[[Mapping[str, str]], tuple[float, float] | None]
 """How many requests and events one of a series with these labels is; None: of no interest."""
 
 
-def _by_code(labels: Mapping[str, str]) -> tuple[float, float]:
+def _by_code(label: str, labels: Mapping[str, str]) -> tuple[float, float]:
     """Tell errors by their status: the server's own failure, or no status at all."""
-    return 1.0, 0.0 if labels.get("code", "").startswith(("1", "2", "3", "4")) else 1.0
+    return 1.0, 0.0 if labels.get(label, "").startswith(("1", "2", "3", "4")) else 1.0
 
 
 def _by_edge(edge_seconds: float, labels: Mapping[str, str]) -> tuple[float, float] | None:
@@ -164,6 +255,18 @@ def edge_in(labels: Mapping[str, str]) -> float | None:
         return float(labels.get("le", ""))
     except ValueError:
         return None
+
+
+def faster_by_edge(series: Iterable[Series], plane: Plane) -> dict[float, float]:
+    """Return for each edge how many of stable's answers were at most as slow."""
+    faster: dict[float, float] = {}
+    for entry in series:
+        edge = edge_in(entry.labels)
+        if edge is not None and plane.side_of(entry.labels) == "stable":
+            values = [value for _, value in entry.samples]
+            grown = sum(max(0.0, later - earlier) for earlier, later in pairwise(values))
+            faster[edge] = faster.get(edge, 0.0) + grown
+    return faster
 
 
 def edge_for(asked_seconds: float | None, faster: Mapping[float, float]) -> float | None:

@@ -205,7 +205,7 @@ def _standing(release: Release, draft: Draft, asked: Asked, target: Exposure, ne
             f"{names.REPLICAS} carry {target.weight}; {asked.message}"
         )
     return Story(
-        reason=Stage.CANARY,
+        reason=asked.reason or Stage.CANARY,
         message=message,
         left_seconds=asked.left_seconds,
         asked=asked.weight,

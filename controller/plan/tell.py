@@ -1,7 +1,8 @@
 """What a pass tells: one PATCH of the Service's status, and one of the stable Deployment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import ceil, log
 from typing import Any
 
 from controller.api import names
@@ -19,13 +20,30 @@ from controller.api.objects import (
     status_of,
 )
 from controller.api.pattern import share_of
-from controller.api.status import Condition, Status, is_our_condition, with_conditions
+from controller.api.status import (
+    Bound,
+    Condition,
+    Judged,
+    Status,
+    Tally,
+    is_our_condition,
+    with_conditions,
+)
 from controller.plan.draft import Draft, Story
+from controller.plan.evidence import Count
+from controller.plan.gate import verdicts_of
 from controller.plan.hold import Readiness
+from controller.plan.judge import Verdict
 from controller.plan.release import Release
 from controller.plan.stages import Stage
 from controller.plan.writes import Edit, Event, edit_map
 
+CURVE_POINTS = 40
+"""A text plot has no more columns."""
+CHECK_MESSAGE_LIMIT = 400
+WHOLE_LIMIT = 1e9
+"""More requests than that nobody waits for."""
+ENDING = frozenset({Stage.PROMOTING, Stage.ROLLING_BACK, Stage.ABORTED})
 RUNNING = frozenset({Stage.STARTING, Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK})
 
 
@@ -131,6 +149,7 @@ def status_now(release: Release, draft: Draft, stage: Stage | None, story: Story
         accounts=len(intent.accounts) if intent is not None else 0,
         share=f"{float(share_of(intent.suffixes)):.4%}" if intent and intent.suffixes else "",
         commands=commands(release, stage),
+        checks=checks_now(release, stage),
         last=draft.last,
         rejected=draft.rejected,
         outcome=draft.outcome,
@@ -142,6 +161,52 @@ def _revision(release: Release, stage: Stage | None) -> str:
     if stage in {None, Stage.IDLE}:
         return ""
     return release.template_revision
+
+
+def checks_now(release: Release, stage: Stage | None) -> tuple[Judged, ...]:
+    """Return what the checks say; once nobody is exposed any more, what they said last."""
+    if stage in {Stage.STARTING, Stage.CANARY, Stage.PROMOTING} and release.is_open:
+        return tuple(judged_of(verdict) for verdict in verdicts_of(release))
+    return release.status.checks if stage in ENDING else ()
+
+
+def judged_of(verdict: Verdict) -> Judged:
+    """Return a verdict as the annotation shows it."""
+    return Judged(
+        check=verdict.check,
+        outcome=str(verdict.outcome),
+        message=verdict.message[:CHECK_MESSAGE_LIMIT],
+        canary=_tally(verdict.canary),
+        stable=_tally(verdict.stable),
+        harm=_bound(verdict.harm, verdict.harm_limit),
+        safety=_bound(verdict.safety, verdict.safety_limit),
+        needed=_whole(verdict.needed_requests),
+        needed_seconds=_whole(verdict.needed_seconds),
+        curve=tuple(_decimal(value) for value in _thinned(verdict.curve)),
+    )
+
+
+def _tally(count: Count) -> Tally:
+    return Tally(requests=round(count.requests), events=round(count.events))
+
+
+def _bound(evidence: float, limit: float) -> Bound:
+    return Bound(evidence=_decimal(evidence), limit=_decimal(limit))
+
+
+def _decimal(natural: float) -> float:
+    """Return a natural logarithm as a decimal one, as exact as a plot needs it."""
+    return round(natural / log(10), 2)
+
+
+def _whole(number: float | None) -> int | None:
+    return ceil(number) if number is not None and number < WHOLE_LIMIT else None
+
+
+def _thinned(curve: Sequence[float]) -> Sequence[float]:
+    """Return at most `CURVE_POINTS` values, evenly spread, the newest among them."""
+    step = ceil(len(curve) / CURVE_POINTS) or 1
+    return curve[::-1][::step][::-1]
 
 
 def commands(release: Release, stage: Stage | None) -> tuple[str, ...]:
@@ -193,7 +258,7 @@ def conditions_now(
             Condition(
                 type=names.PROMOTED,
                 status="True" if promoted else "False",
-                reason="Promoted" if promoted else "Aborted",
+                reason=draft.outcome.reason or ("Promoted" if promoted else "Aborted"),
                 message=f"revision {draft.outcome.revision}: {draft.outcome.why}",
             )
         )

@@ -12,6 +12,7 @@ from controller.api.objects import (
     uid_of,
     version_of,
 )
+from controller.plan.inquiry import Inquiry
 from controller.plan.observed import Ref
 
 
@@ -93,6 +94,7 @@ class Plan:
         wake_seconds: when to look again though nothing changes; None: only when something does.
         wanted: what the plan would have to read afresh before it can say more.
         broken: ids of the invariants that somebody else was found to have broken.
+        inquiry: what the metrics server is to be asked outside of passes; None: nothing.
     """
 
     stage: str | None = None
@@ -100,6 +102,7 @@ class Plan:
     wake_seconds: float | None = None
     wanted: frozenset[Ref] = frozenset()
     broken: frozenset[str] = frozenset()
+    inquiry: Inquiry | None = None
 
     @property
     def confirm(self) -> frozenset[Ref]:

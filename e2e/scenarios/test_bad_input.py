@@ -118,7 +118,7 @@ async def has_nothing_of_ours(app: App) -> bool:
     ("annotations", "reason", "says"),
     [
         ({"query": "beta=1"}, "DialectUnsupported", "not supported"),
-        ({"checks": "error-rate"}, "ChecksUnsupported", "not supported yet"),
+        ({"checks": "error-rate"}, "ChecksWithoutPrometheus", "--prometheus-url"),
     ],
     ids=["query", "checks"],
 )

@@ -16,6 +16,7 @@ from controller.api.errors import (
 )
 from controller.api.objects import Kind
 from controller.apply import Applier
+from controller.gatherer import Gatherer
 from controller.plan.observed import Observed, Ref
 from controller.plan.writes import Edit, Plan, Write
 from controller.reconciler import FRESH_SECONDS, ROUNDS, Pass, Reconciler
@@ -90,6 +91,7 @@ class Bench:
             queue=self.queue,
             decide=self._decide,
             hold=lambda: "admission",
+            gatherer=Gatherer(None, changed=lambda _key: None, now=lambda: START),
             monotonic=self.world.clock.monotonic,
         )
 

@@ -25,6 +25,9 @@ def test_nothing_said_is_the_defaults() -> None:
         workers=8,
         qps=50,
         http_address="127.0.0.1:8080",
+        prometheus_url=None,
+        prometheus_token_file=None,
+        scrape_seconds=15,
         log_format="auto",
         log_level="info",
     )
@@ -48,6 +51,15 @@ GOOD = [
     ("qps", "12.5", "qps", 12.5),
     ("http-address", ":8080", "http_address", ":8080"),
     ("http-address", "[::1]:0", "http_address", "[::1]:0"),
+    (
+        "prometheus-url",
+        "http://prom:9090/prometheus",
+        "prometheus_url",
+        "http://prom:9090/prometheus",
+    ),
+    ("prometheus-url", "https://[::1]", "prometheus_url", "https://[::1]"),
+    ("prometheus-token-file", "/run/token", "prometheus_token_file", "/run/token"),
+    ("scrape-interval", "1m", "scrape_seconds", 60),
     ("log-format", "json", "log_format", "json"),
     ("log-level", "debug", "log_level", "debug"),
 ]
@@ -95,8 +107,18 @@ BAD = [
     ("log-format", "xml", "one of text, json"),
     ("log-level", "trace", "one of debug, info, warning, error"),
     ("prometheus-url", "prometheus", "an http or https URL"),
-    ("prometheus-url", "http://prometheus:9090", "no metric checks yet"),
-    ("prometheus-token-file", "/token", "no metric checks yet"),
+    ("prometheus-url", "ftp://prometheus", "an http or https URL"),
+    ("prometheus-url", "http://", "an http or https URL"),
+    ("prometheus-url", "http://prometheus:0x1", "an http or https URL"),
+    ("prometheus-url", "http://prome theus", "an http or https URL"),
+    ("prometheus-url", "http://[", "an http or https URL"),
+    ("prometheus-url", "http://a:b@prometheus", "must not hold a password"),
+    ("prometheus-url", "http://prometheus/?match=x", "must not have a query"),
+    ("prometheus-url", "http://prometheus/#x", "must not have a query or a fragment"),
+    ("prometheus-token-file", "", "not be empty"),
+    ("scrape-interval", "500ms", "from 1s to 5m"),
+    ("scrape-interval", "6m", "from 1s to 5m"),
+    ("scrape-interval", "x", "a duration such as 10s"),
     ("kubeconfig", " ", "not be empty"),
 ]
 
@@ -181,7 +203,7 @@ def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_field_has_a_flag() -> None:
     fields = set(Settings.__dataclass_fields__)
-    assert {flag.field for flag in FLAGS if flag.field} == fields
+    assert {flag.field for flag in FLAGS} == fields
 
 
 @pytest.mark.parametrize(

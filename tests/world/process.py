@@ -13,6 +13,7 @@ from controller.cluster.client import Listing, WatchEvent
 from controller.cluster.reflector import Store as Cache
 from controller.cluster.workqueue import WorkQueue
 from controller.events import Recorder
+from controller.gatherer import Asked, Gatherer
 from controller.observe import Observer
 from controller.plan.decide import decide
 from controller.plan.observed import Parameters
@@ -40,7 +41,14 @@ class Process:
         bugs: errors that no pass may end with.
     """
 
-    def __init__(self, client: InProcessClient, *, mode: HoldMode, parameters: Parameters) -> None:
+    def __init__(
+        self,
+        client: InProcessClient,
+        *,
+        mode: HoldMode,
+        parameters: Parameters,
+        server: Asked | None = None,
+    ) -> None:
         self.passes: list[tuple[float, Pass]] = []
         self.bugs: list[Exception] = []
         self._client = client
@@ -60,6 +68,7 @@ class Process:
             find=lambda ref: self._stores.get(ref.kind, ref.namespace, ref.name),
             monotonic=self._loop.time,
         )
+        self._gatherer = Gatherer(server, changed=self._queue.add, now=client.server_time)
         self._reconciler = Reconciler(
             client=client,
             observer=self._observer,
@@ -67,13 +76,19 @@ class Process:
             queue=self._queue,
             decide=decide,
             hold=lambda: self._prober.hold,
+            gatherer=self._gatherer,
             monotonic=self._loop.time,
         )
         self._watches = [self._followed(kind) for kind in INDEXES]
         self.add_all()
         self._tasks = [
             self._loop.create_task(story)
-            for story in (self._work(), self._prober.run(), self._recorder.run())
+            for story in (
+                self._work(),
+                self._prober.run(),
+                self._recorder.run(),
+                self._gatherer.run(),
+            )
         ]
 
     def add_all(self) -> None:

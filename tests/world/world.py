@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 from controller.api import names
@@ -22,6 +22,7 @@ from e2e.bed.workloads.controllers import Delays
 from tests.world.client import InProcessClient, Request
 from tests.world.invariants import Judge
 from tests.world.kubectl import NAME, NAMESPACE, Kubectl, image
+from tests.world.metrics import SCRAPE_SECONDS, Metrics
 from tests.world.process import HoldMode, Process
 from tests.world.virtual import EPOCH, VirtualLoop
 
@@ -49,6 +50,7 @@ class World(Kubectl):
         mode: `--hold`; by default what the cluster has.
         parameters: the controller's settings.
         strict: judge every change by the invariants as it happens.
+        metered: requests come, and a metrics server looks at the proxy that counts them.
         seed: of uids and generated names.
 
     Attributes:
@@ -56,6 +58,7 @@ class World(Kubectl):
         requests: every write that the controller asked for.
         judge: what the invariants found; a finding ends the story at the next look.
         trace: every change of the store, with its time.
+        metrics: what the proxy counts; the controller knows of it only in a metered world.
     """
 
     def __init__(
@@ -65,12 +68,20 @@ class World(Kubectl):
         mode: HoldMode | None = None,
         parameters: Parameters | None = None,
         strict: bool = True,
+        metered: bool = False,
         seed: int = 1,
     ) -> None:
         self._loop = VirtualLoop()
         rng = random.Random(seed)
         super().__init__(Store(clock=self._clock, rng=rng, hold_policy=hold == "admission"))
         self.parameters = parameters or Parameters()
+        self.metrics = Metrics(weight=lambda: self.weight() or 0, elapsed=self._loop.time)
+        self._is_metered = metered
+        if metered:
+            self.parameters = replace(
+                self.parameters, dialect="traefik", scrape_seconds=SCRAPE_SECONDS
+            )
+            self._requests = self._loop.create_task(self.metrics.run())
         self.client = self._client()
         self.requests: list[Request] = self.client.log
         self.trace: list[str] = []
@@ -94,6 +105,8 @@ class World(Kubectl):
     def close(self) -> None:
         """End everything that runs."""
         self.crash()
+        if self._is_metered:
+            self._requests.cancel()
         self._do(self._plane.close())
         self._loop.close()
 
@@ -365,7 +378,8 @@ class World(Kubectl):
         return InProcessClient(store=self.store, now=self._clock, elapsed=self._loop.time)
 
     async def _started(self) -> Any:
-        return Process(self.client, mode=self._mode, parameters=self.parameters)
+        server = self.metrics if self._is_metered else None
+        return Process(self.client, mode=self._mode, parameters=self.parameters, server=server)
 
     async def _until(self, holds: Callable[[], object], end: float) -> bool:
         while not holds():

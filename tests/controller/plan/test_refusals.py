@@ -117,8 +117,13 @@ REFUSED: dict[str, tuple[Observed, str, tuple[str, ...]]] = {
     ),
     "checks": (
         idle({names.CHECKS: "error-rate"}),
-        "ChecksUnsupported",
-        (names.CHECKS, "remove it"),
+        "ChecksWithoutPrometheus",
+        (names.CHECKS, "error-rate", "--prometheus-url"),
+    ),
+    "checks without a dialect": (
+        idle({names.CHECKS: "error-rate"}, parameters=Parameters(scrape_seconds=15)),
+        "ChecksWithoutDialect",
+        (names.CHECKS, "error-rate", "--dialect", "ingress-nginx or traefik"),
     ),
     "external name": (
         with_service(service(type="ExternalName")),

@@ -1,0 +1,174 @@
+"""Asks the metrics server about running releases, outside of any pass.
+
+A pass says what it wants to know and reads the newest answer; it never waits for one. So a metrics
+server that is slow, wrong or dead delays no release and no abort (safety.md L1, L5), and what is
+kept here is only what can be asked again.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Protocol
+
+import structlog
+
+from controller.api.errors import EvidenceError
+from controller.api.series import Series
+from controller.cluster.clock import Clock, finished
+from controller.cluster.workqueue import WorkQueue
+from controller.plan.counting import Grid, Reading, windows_of
+from controller.plan.evidence import Count, Evidence, Window
+from controller.plan.inquiry import (
+    Gathered,
+    Inquiry,
+    Look,
+    evidence_of,
+    history_of,
+    nothing,
+)
+from controller.tracker import Key
+
+ASKED_AT_ONCE: Final = 4
+"""Releases whose questions are on their way at the same time."""
+
+log = structlog.get_logger(__name__)
+
+
+class Asked(Protocol):
+    """The metrics server, as one verb (`cluster/prometheus.py`)."""
+
+    async def samples(
+        self, query: str, *, start: float, end: float, step: float
+    ) -> tuple[Series, ...]:
+        """Return every series of a query; raises `EvidenceError` where there is no answer."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was found out about one release, as far as it cannot change any more."""
+
+    inquiry: Inquiry
+    before: dict[str, tuple[Series, ...]] = field(default_factory=dict)
+    windows: dict[tuple[str, Grid], tuple[Window, ...]] = field(default_factory=dict)
+
+
+class Gatherer:
+    """Keeps the newest answers about each release that asks.
+
+    Args:
+        server: the metrics server; None: nothing is ever asked.
+        changed: told of a release about which there are new answers.
+        now: the time at the API server, by which releases are stamped.
+        clock: what waits are measured with.
+    """
+
+    def __init__(
+        self,
+        server: Asked | None,
+        *,
+        changed: Callable[[Key], None],
+        now: Callable[[], datetime],
+        clock: Clock | None = None,
+    ) -> None:
+        self._server = server
+        self._changed = changed
+        self._now = now
+        self._queue = WorkQueue[Key](clock=clock)
+        self._known: dict[Key, _Known] = {}
+        self._newest: dict[Key, Gathered] = {}
+
+    def newest(self, key: Key) -> Gathered | None:
+        """Return the newest answers about a release; None before the first."""
+        return self._newest.get(key)
+
+    def want(self, key: Key, inquiry: Inquiry | None) -> None:
+        """Ask from now on; None: the release is over, or has no checks."""
+        known = self._known.get(key)
+        if inquiry is None:
+            self._known.pop(key, None)
+            self._newest.pop(key, None)
+        elif self._server is not None and (known is None or known.inquiry != inquiry):
+            self._known[key] = _Known(inquiry)
+            self._queue.add(key)
+
+    async def run(self) -> None:
+        """Ask whenever a window is over, until cancelled."""
+        workers = [asyncio.create_task(self._work()) for _ in range(ASKED_AT_ONCE)]
+        try:
+            await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
+            for worker in workers:
+                if worker.done():
+                    worker.result()
+        finally:
+            await finished(*workers)
+
+    async def _work(self) -> None:
+        while (key := await self._queue.get()) is not None:
+            known = self._known.get(key)
+            try:
+                if known is not None and self._server is not None:
+                    await self._ask(key, known, self._server)
+            finally:
+                self._queue.done(key)
+
+    async def _ask(self, key: Key, known: _Known, server: Asked) -> None:
+        at = self._now().timestamp()
+        try:
+            evidence = await _Round(known, server, at).evidence()
+        except EvidenceError as error:
+            log.warning("metrics server did not answer", error=str(error), service="/".join(key))
+            evidence = tuple(nothing(look, str(error)) for look in known.inquiry.looks)
+        if self._known.get(key) is known:
+            self._newest[key] = Gathered(inquiry=known.inquiry, at=at, evidence=evidence)
+            self._queue.add_after(key, known.inquiry.next_after(self._now().timestamp()))
+            self._changed(key)
+
+
+class _Round:
+    """One set of questions: each is asked once, however many checks look at the answer."""
+
+    def __init__(self, known: _Known, server: Asked, at: float) -> None:
+        self._known = known
+        self._inquiry = known.inquiry
+        self._server = server
+        self._at = at
+        self._answers: dict[tuple[str, Grid], tuple[Series, ...]] = {}
+
+    async def evidence(self) -> tuple[Evidence, ...]:
+        """Return what was counted for each look.
+
+        Raises:
+            EvidenceError: the metrics server left a question without an answer.
+        """
+        return tuple([await self._look(look) for look in self._inquiry.looks])
+
+    async def _look(self, look: Look) -> Evidence:
+        history = self._inquiry.history
+        if look.query not in self._known.before:
+            self._known.before[look.query] = await self._answer(look.query, history)
+        before = self._known.before[look.query]
+        reading = look.reading(before)
+        if isinstance(reading, str):
+            return nothing(look, reading)
+        counts: tuple[Count, ...] = history_of(before, reading, history)
+        windows: list[Window] = []
+        for grid in self._inquiry.grids(self._at):
+            windows += await self._windows(look, reading, grid)
+        return evidence_of(look, counts, tuple(windows), self._at)
+
+    async def _windows(self, look: Look, reading: Reading, grid: Grid) -> Sequence[Window]:
+        place = (look.check.text, grid)
+        if place in self._known.windows:
+            return self._known.windows[place]
+        found = windows_of(await self._answer(look.query, grid), reading, grid)
+        if self._inquiry.is_settled(grid, self._at):
+            self._known.windows[place] = found
+        return found
+
+    async def _answer(self, query: str, grid: Grid) -> tuple[Series, ...]:
+        if (query, grid) not in self._answers:
+            self._answers[query, grid] = await self._server.samples(
+                query, start=grid.start, end=grid.ends(grid.windows), step=grid.step
+            )
+        return self._answers[query, grid]

@@ -1,0 +1,169 @@
+"""What the checks of a release say, and what follows: a failure ends it, doubt holds the step."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from controller.api.intent import Intent
+from controller.api.objects import backend_service, ingress_paths, moment_of, name_of, stamp
+from controller.plan.actions import end
+from controller.plan.checks import Hold
+from controller.plan.draft import Draft
+from controller.plan.evidence import STALE_SCRAPES
+from controller.plan.inquiry import Gathered, Inquiry, nothing
+from controller.plan.judge import Outcome, Verdict, judge
+from controller.plan.observed import Parameters
+from controller.plan.record import Record
+from controller.plan.release import Release, Roll
+from controller.plan.sources import Nginx, Plane, Traefik, Upstream
+from controller.plan.stages import Stage
+from controller.plan.wording import number_text
+
+ANSWER_SECONDS = 15.0
+"""From the end of a window to the answers about it, at most: later ones are no evidence."""
+RUNNING = frozenset({Stage.STARTING, Stage.CANARY, Stage.PROMOTING})
+REASONS = {
+    Outcome.FAIL: "ChecksFailed",
+    Outcome.NO_DATA: "ChecksWithoutData",
+    Outcome.NOT_ENOUGH_DATA: "ChecksUndecided",
+}
+"""What a condition says while a check has this outcome, the worst one first."""
+
+
+def heed(release: Release, draft: Draft, stage: Stage) -> Stage:
+    """Let the checks speak: note the first exposure, and abort if one has failed.
+
+    Returns the stage to go on with. From P3 on a failed check is an abort like any (safety.md
+    section 4): it stops the roll, once; whoever lets it go on then knows. A roll by a person's own
+    hand is his, and a stable that is whole at the approved revision has nothing to go back to.
+    """
+    record = draft.record
+    if stage not in RUNNING or record is None or not asks(release.intent):
+        return stage
+    if release.is_open and not record.exposed:
+        draft.note(exposed=stamp(release.now))
+    failed = [it for it in verdicts_of(release) if it.outcome is Outcome.FAIL]
+    if not failed or record.abort or record.failed:
+        return stage
+    why = "; ".join(verdict.message for verdict in failed)
+    if release.roll is Roll.HELD:
+        end(release, draft, why, reason="ChecksFailed")
+        return Stage.ROLLING_BACK
+    if release.roll is Roll.ROLLING and record.approval:
+        draft.note(abort="asked", failed=True)
+        draft.tell("ChecksFailed", f"the roll is stopped: {why}", warning=True)
+    return stage
+
+
+def asks(intent: Intent | None) -> bool:
+    """Tell whether any check is asked for."""
+    return intent is not None and bool(intent.checks)
+
+
+def inquiry_of(release: Release, record: Record | None) -> Inquiry | None:
+    """Return what has to be found out; None while nobody is exposed or nothing is asked."""
+    intent, scrape = release.intent, release.parameters.scrape_seconds
+    exposed = moment_of(record.exposed) if record is not None else None
+    plane = plane_of(release.parameters, upstreams_of(release))
+    if intent is None or not intent.checks or None in (exposed, scrape, plane):
+        return None
+    assert exposed is not None
+    assert scrape is not None
+    assert plane is not None
+    has_rules = bool(intent.accounts or intent.suffixes or intent.cookie)
+    return Inquiry(
+        since=exposed.timestamp(),
+        checks=intent.checks,
+        plane=plane,
+        scrape_seconds=scrape,
+        has_testers=has_rules and not plane.tells_testers,
+    )
+
+
+def plane_of(parameters: Parameters, upstreams: tuple[Upstream, ...]) -> Plane | None:
+    """Return how the data plane counts; None where nobody said which one it is."""
+    match parameters.dialect:
+        case "traefik":
+            return Traefik(upstreams=upstreams)
+        case "ingress-nginx":
+            return Nginx(upstreams=upstreams)
+        case _:
+            return None
+
+
+def upstreams_of(release: Release) -> tuple[Upstream, ...]:
+    """Return every port of the Service behind every Ingress that takes part."""
+    observed = release.observed
+    found = {
+        (name_of(main), str(port.get("number") or port.get("name")))
+        for main in release.found.mains.values()
+        for _, path in ingress_paths(main)
+        if backend_service(path) == observed.name
+        for port in [(path["backend"]["service"].get("port") or {})]
+    }
+    return tuple(
+        Upstream(namespace=observed.namespace, ingress=ingress, service=observed.name, port=port)
+        for ingress, port in sorted(found)
+    )
+
+
+def verdicts_of(release: Release) -> tuple[Verdict, ...]:
+    """Return what each check says, in the user's order; nothing before the first exposure."""
+    inquiry = inquiry_of(release, release.record)
+    if inquiry is None or release.record is None:
+        return ()
+    step = moment_of(release.record.step_since)
+    since = step.timestamp() if step is not None else inquiry.since
+    gathered = release.observed.gathered
+    problem = _problem(inquiry, gathered, release.now.timestamp())
+    if problem or gathered is None:
+        return judge([nothing(look, problem) for look in inquiry.looks], since)
+    return _judged(gathered, since)
+
+
+def _problem(inquiry: Inquiry, gathered: Gathered | None, now: float) -> str:
+    """Return why the newest answers are none for this release now; "" where they are."""
+    if gathered is None or gathered.inquiry != inquiry:
+        return "the metrics server has not answered yet"
+    past = now - gathered.at
+    if past > STALE_SCRAPES * inquiry.scrape_seconds + ANSWER_SECONDS:
+        return f"the metrics server was asked {number_text(past)} s ago"
+    return ""
+
+
+@lru_cache(maxsize=1024)
+def _judged(gathered: Gathered, since: float) -> tuple[Verdict, ...]:
+    """Judge once for each answer: a long release has thousands of windows."""
+    return judge(gathered.evidence, since)
+
+
+def hold_on_step(release: Release, record: Record, position: int) -> Hold | None:
+    """Return why the step at which the plan stands is not over for its checks.
+
+    Args:
+        release: the release.
+        record: its record.
+        position: weight of the step.
+    """
+    if not asks(release.intent) or record.waived == position:
+        return None
+    verdicts = verdicts_of(release)
+    if not verdicts:
+        return Hold(reason=REASONS[Outcome.NO_DATA], message="nobody was exposed yet")
+    doubtful = _worst(verdicts)
+    if doubtful is None or _is_accepted(release, doubtful):
+        return None
+    return Hold(reason=REASONS[doubtful.outcome], message=doubtful.message)
+
+
+def _worst(verdicts: Iterable[Verdict]) -> Verdict | None:
+    """Return the check that holds up most: a failed one, else one without data."""
+    order = list(REASONS)
+    open_ones = [verdict for verdict in verdicts if verdict.outcome in REASONS]
+    return min(open_ones, key=lambda it: order.index(it.outcome), default=None)
+
+
+def _is_accepted(release: Release, verdict: Verdict) -> bool:
+    """Tell whether the user said that a step may end without proof, as long as there is data."""
+    intent = release.intent
+    accepts = intent is not None and "not-enough-data" in intent.accept
+    return accepts and verdict.outcome is Outcome.NOT_ENOUGH_DATA

@@ -1,0 +1,180 @@
+"""What has to be found out about the canary of a running release, and what was found out.
+
+The plan says what it wants to know (`Plan.inquiry`); the shell asks for it outside of any pass and
+hands the newest answer in (`Observed.gathered`). Everything is asked for the release's own time
+span, so what is known does not hang on who asked before.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from controller.api.check import Check
+from controller.api.series import Series
+from controller.plan.counting import GAP, Grid, Reading, windows_of
+from controller.plan.criteria import criterion_of
+from controller.plan.evidence import Count, Criterion, Evidence, Window
+from controller.plan.sources import Plane, edge_for, faster_by_edge
+
+CHUNK_WINDOWS = 240
+"""Windows of one question; a metrics server answers 11,000 moments, and we read 1 MiB."""
+HISTORY_WINDOWS = 240
+"""Stable's windows before the first exposure show by how much its events come in clusters."""
+LATE_SECONDS = 5.0
+"""A sample may reach the metrics server so long after its time."""
+EDGE_REQUESTS = 20
+"""So many answers of stable say which are slow."""
+
+
+# No slots: `cached_property` needs a `__dict__`.
+@dataclass(frozen=True, kw_only=True)
+class Inquiry:
+    """What the checks of one release need to know.
+
+    Attributes:
+        since: Unix time at which the canary was first seen exposed.
+        checks: those that are judged by counts, in the user's order.
+        plane: how the data plane counts.
+        scrape_seconds: how often the metrics server looks; the length of a window.
+        has_testers: rules lead requests to the canary, whatever the weight.
+    """
+
+    since: float
+    checks: tuple[Check, ...]
+    plane: Plane
+    scrape_seconds: float
+    has_testers: bool = False
+
+    @property
+    def history(self) -> Grid:
+        """The moments before the first exposure."""
+        span = HISTORY_WINDOWS * self.scrape_seconds
+        return Grid(start=self.since - span, step=self.scrape_seconds, windows=HISTORY_WINDOWS)
+
+    def grids(self, now: float) -> tuple[Grid, ...]:
+        """Return the moments since then, in pieces; only the last one may still grow.
+
+        Args:
+            now: Unix time.
+        """
+        windows = max(0, int((now - self._late - self.since) // self.scrape_seconds))
+        return tuple(
+            Grid(
+                start=self.since + first * self.scrape_seconds,
+                step=self.scrape_seconds,
+                windows=min(CHUNK_WINDOWS, windows - first),
+            )
+            for first in range(0, windows, CHUNK_WINDOWS)
+        )
+
+    def is_settled(self, grid: Grid, now: float) -> bool:
+        """Tell whether nothing that was counted in these moments can still come in."""
+        past = now - grid.ends(grid.windows)
+        return grid.windows == CHUNK_WINDOWS and past >= self._late + 2 * self.scrape_seconds
+
+    def next_after(self, now: float) -> float:
+        """Return the seconds until one window more is over."""
+        step = self.scrape_seconds
+        return step - (now - self._late - self.since) % step
+
+    @property
+    def _late(self) -> float:
+        return min(LATE_SECONDS, self.scrape_seconds / 2)
+
+    @cached_property
+    def looks(self) -> tuple["Look", ...]:
+        """What each check has to be told, in the user's order."""
+        return tuple(self._looks())
+
+    def _looks(self) -> Iterator["Look"]:
+        errors, slow = (
+            self.plane.errors(self.scrape_seconds),
+            self.plane.slow(0, self.scrape_seconds),
+        )
+        for check in self.checks:
+            criterion = criterion_of(check)
+            if criterion is not None:
+                query, reading = slow if check.name == "latency" else errors
+                yield Look(
+                    inquiry=self, check=check, criterion=criterion, query=query, errors=reading
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How one check looks at the answers of the metrics server.
+
+    Attributes:
+        query: its question.
+    """
+
+    inquiry: Inquiry
+    check: Check
+    criterion: Criterion
+    query: str
+    errors: Reading
+
+    def reading(self, before: Sequence[Series]) -> Reading | str:
+        """Return how a series is read, or why nobody can say.
+
+        Args:
+            before: the answer for `Inquiry.history`. What counts as slow is settled by it: it
+                must not change with what the release brings.
+        """
+        if self.check.name != "latency":
+            return self.errors
+        faster = faster_by_edge(before, self.inquiry.plane)
+        asked = self.check.edge_seconds
+        if asked is None and max(faster.values(), default=0.0) < EDGE_REQUESTS:
+            return (
+                f"stable answered fewer than {EDGE_REQUESTS} requests before the canary was "
+                "exposed, so nobody knows what is slow: say it, such as latency-500ms"
+            )
+        edge = edge_for(asked, faster)
+        if edge is None:
+            return "the metrics server knows no durations of this Service"
+        return self.inquiry.plane.slow(edge, self.inquiry.scrape_seconds)[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gathered:
+    """What was found out about the canary of one release, by the latest answers.
+
+    Two of them are the same only if they are one: what they prove is computed once for each.
+
+    Attributes:
+        inquiry: what was asked; anything else is no evidence for it.
+        at: Unix time at which it was asked.
+        evidence: for each of `inquiry.looks`.
+    """
+
+    inquiry: Inquiry
+    at: float
+    evidence: tuple[Evidence, ...] = ()
+
+
+def history_of(before: Sequence[Series], reading: Reading, grid: Grid) -> tuple[Count, ...]:
+    """Return stable's counts before the first exposure."""
+    return tuple(window.stable for window in windows_of(before, reading, grid))
+
+
+def evidence_of(
+    look: Look, history: tuple[Count, ...], windows: tuple[Window, ...], now: float
+) -> Evidence:
+    """Return what was counted for one check."""
+    inquiry = look.inquiry
+    newest = next((it.ends for it in reversed(windows) if it.stable is not GAP), inquiry.since)
+    return Evidence(
+        criterion=look.criterion,
+        windows=windows,
+        history=history,
+        window_seconds=inquiry.scrape_seconds,
+        scrape_seconds=inquiry.scrape_seconds,
+        age_seconds=max(0.0, now - newest),
+        has_testers=inquiry.has_testers and not inquiry.plane.tells_testers,
+    )
+
+
+def nothing(look: Look, problem: str) -> Evidence:
+    """Return that nothing is known for one check, and why."""
+    return Evidence(criterion=look.criterion, problem=problem)
