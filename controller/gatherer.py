@@ -18,6 +18,7 @@ from controller.api.series import Series
 from controller.cluster.clock import Clock, finished
 from controller.cluster.workqueue import WorkQueue
 from controller.plan.counting import Grid, Reading, windows_of
+from controller.plan.coverage import Tried
 from controller.plan.evidence import Count, Evidence, Window
 from controller.plan.inquiry import (
     Gathered,
@@ -26,6 +27,8 @@ from controller.plan.inquiry import (
     evidence_of,
     history_of,
     nothing,
+    tried_of,
+    unanswered,
 )
 from controller.tracker import Key
 
@@ -115,12 +118,12 @@ class Gatherer:
     async def _ask(self, key: Key, known: _Known, server: Asked) -> None:
         at = self._now().timestamp()
         try:
-            evidence = await _Round(known, server, at).evidence()
+            found = await _Round(known, server, at).gathered()
         except EvidenceError as error:
             log.warning("metrics server did not answer", error=str(error), service="/".join(key))
-            evidence = tuple(nothing(look, str(error)) for look in known.inquiry.looks)
+            found = unanswered(known.inquiry, at, str(error))
         if self._known.get(key) is known:
-            self._newest[key] = Gathered(inquiry=known.inquiry, at=at, evidence=evidence)
+            self._newest[key] = found
             self._queue.add_after(key, known.inquiry.next_after(self._now().timestamp()))
             self._changed(key)
 
@@ -135,19 +138,33 @@ class _Round:
         self._at = at
         self._answers: dict[tuple[str, Grid], tuple[Series, ...]] = {}
 
-    async def evidence(self) -> tuple[Evidence, ...]:
-        """Return what was counted for each look.
+    async def gathered(self) -> Gathered:
+        """Return what every check wants to know.
 
         Raises:
             EvidenceError: the metrics server left a question without an answer.
         """
-        return tuple([await self._look(look) for look in self._inquiry.looks])
+        evidence = [await self._look(look) for look in self._inquiry.looks]
+        tried = await self._tried() if self._inquiry.wants_coverage else None
+        return Gathered(inquiry=self._inquiry, at=self._at, evidence=tuple(evidence), tried=tried)
+
+    async def _tried(self) -> Tried:
+        query, tell = self._inquiry.plane.kinds(self._inquiry.scrape_seconds)
+        series = list(await self._before(query, self._inquiry.before_grid))
+        grid = self._inquiry.tried_grid(self._at)
+        if grid is not None:
+            series += await self._answer(query, grid)
+        return tried_of(self._inquiry, series, tell, self._at)
+
+    async def _before(self, query: str, grid: Grid) -> tuple[Series, ...]:
+        """Return the answer for the time before the release, which is asked for once."""
+        if query not in self._known.before:
+            self._known.before[query] = await self._answer(query, grid)
+        return self._known.before[query]
 
     async def _look(self, look: Look) -> Evidence:
         history = self._inquiry.history
-        if look.query not in self._known.before:
-            self._known.before[look.query] = await self._answer(look.query, history)
-        before = self._known.before[look.query]
+        before = await self._before(look.query, history)
         reading = look.reading(before)
         if isinstance(reading, str):
             return nothing(look, reading)

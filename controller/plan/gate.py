@@ -7,9 +7,10 @@ from controller.api.intent import Intent
 from controller.api.objects import backend_service, ingress_paths, moment_of, name_of, stamp
 from controller.plan.actions import end
 from controller.plan.checks import Hold
+from controller.plan.coverage import Tried, covered
 from controller.plan.draft import Draft
 from controller.plan.evidence import STALE_SCRAPES
-from controller.plan.inquiry import Gathered, Inquiry, nothing
+from controller.plan.inquiry import Gathered, Inquiry, unanswered
 from controller.plan.judge import Outcome, Verdict, judge
 from controller.plan.observed import Parameters
 from controller.plan.record import Record
@@ -72,7 +73,7 @@ def inquiry_of(release: Release, record: Record | None) -> Inquiry | None:
     has_rules = bool(intent.accounts or intent.suffixes or intent.cookie)
     return Inquiry(
         since=exposed.timestamp(),
-        checks=intent.checks,
+        checks=tuple(check for check in intent.checks if check.name != "restarts"),
         plane=plane,
         scrape_seconds=scrape,
         has_testers=has_rules and not plane.tells_testers,
@@ -116,7 +117,7 @@ def verdicts_of(release: Release) -> tuple[Verdict, ...]:
     gathered = release.observed.gathered
     problem = _problem(inquiry, gathered, release.now.timestamp())
     if problem or gathered is None:
-        return judge([nothing(look, problem) for look in inquiry.looks], since)
+        return _verdicts(unanswered(inquiry, release.now.timestamp(), problem), since)
     return _judged(gathered, since)
 
 
@@ -130,10 +131,17 @@ def _problem(inquiry: Inquiry, gathered: Gathered | None, now: float) -> str:
     return ""
 
 
-@lru_cache(maxsize=1024)
-def _judged(gathered: Gathered, since: float) -> tuple[Verdict, ...]:
-    """Judge once for each answer: a long release has thousands of windows."""
-    return judge(gathered.evidence, since)
+def _verdicts(gathered: Gathered, since: float) -> tuple[Verdict, ...]:
+    counted = iter(judge(gathered.evidence, since))
+    tried = gathered.tried or Tried(problem="the metrics server was not asked")
+    return tuple(
+        covered(check, tried) if check.name == "coverage" else next(counted)
+        for check in gathered.inquiry.checks
+    )
+
+
+_judged = lru_cache(maxsize=1024)(_verdicts)
+"""Judges once for each answer: a long release has thousands of windows."""
 
 
 def hold_on_step(release: Release, record: Record, position: int) -> Hold | None:

@@ -5,13 +5,14 @@ hands the newest answer in (`Observed.gathered`). Everything is asked for the re
 span, so what is known does not hang on who asked before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from controller.api.check import Check
 from controller.api.series import Series
 from controller.plan.counting import GAP, Grid, Reading, windows_of
+from controller.plan.coverage import LOOKS, Telling, Tried, kinds_of
 from controller.plan.criteria import criterion_of
 from controller.plan.evidence import Count, Criterion, Evidence, Window
 from controller.plan.sources import Plane, edge_for, faster_by_edge
@@ -66,6 +67,26 @@ class Inquiry:
             )
             for first in range(0, windows, CHUNK_WINDOWS)
         )
+
+    def tried_grid(self, now: float) -> Grid | None:
+        """Return the moments at which kinds of requests are counted; None before the first."""
+        *_, last = self.grids(now) or (None,)
+        if last is None:
+            return None
+        span = last.ends(last.windows) - self.since
+        return Grid(start=self.since, step=span / LOOKS, windows=LOOKS)
+
+    @property
+    def before_grid(self) -> Grid:
+        """The moments before the first exposure at which they are counted."""
+        whole = self.history
+        span = whole.ends(whole.windows) - whole.start
+        return Grid(start=whole.start, step=span / LOOKS, windows=LOOKS)
+
+    @property
+    def wants_coverage(self) -> bool:
+        """Tell whether kinds of requests are asked for."""
+        return any(check.name == "coverage" for check in self.checks)
 
     def is_settled(self, grid: Grid, now: float) -> bool:
         """Tell whether nothing that was counted in these moments can still come in."""
@@ -146,11 +167,13 @@ class Gathered:
         inquiry: what was asked; anything else is no evidence for it.
         at: Unix time at which it was asked.
         evidence: for each of `inquiry.looks`.
+        tried: what the canary was asked; None where no check wants to know.
     """
 
     inquiry: Inquiry
     at: float
     evidence: tuple[Evidence, ...] = ()
+    tried: Tried | None = None
 
 
 def history_of(before: Sequence[Series], reading: Reading, grid: Grid) -> tuple[Count, ...]:
@@ -172,6 +195,47 @@ def evidence_of(
         scrape_seconds=inquiry.scrape_seconds,
         age_seconds=max(0.0, now - newest),
         has_testers=inquiry.has_testers and not inquiry.plane.tells_testers,
+    )
+
+
+def tried_of(inquiry: Inquiry, series: Iterable[Series], tell: Telling, now: float) -> Tried:
+    """Return what the canary was asked, by counters before and after its first exposure.
+
+    Args:
+        inquiry: of the release.
+        series: a counter may be among them twice, once for each time.
+        tell: what each counts.
+        now: Unix time.
+    """
+    found = _joined(series)
+    newest = max((entry.samples[-1][0] for entry in found if entry.samples), default=inquiry.since)
+    return Tried(
+        kinds=kinds_of(found, tell, inquiry.since),
+        untold=inquiry.plane.untold,
+        seconds=now - inquiry.since,
+        age_seconds=max(0.0, now - newest),
+        scrape_seconds=inquiry.scrape_seconds,
+    )
+
+
+def _joined(series: Iterable[Series]) -> list[Series]:
+    """Return each counter once, with its samples in order and none twice."""
+    samples: dict[tuple[tuple[str, str], ...], dict[float, float]] = {}
+    for entry in series:
+        samples.setdefault(tuple(sorted(entry.labels.items())), {}).update(entry.samples)
+    return [
+        Series(labels=dict(labels), samples=tuple(sorted(values.items())))
+        for labels, values in samples.items()
+    ]
+
+
+def unanswered(inquiry: Inquiry, at: float, problem: str) -> Gathered:
+    """Return that nothing is known, and why."""
+    return Gathered(
+        inquiry=inquiry,
+        at=at,
+        evidence=tuple(nothing(look, problem) for look in inquiry.looks),
+        tried=Tried(problem=problem),
     )
 
 

@@ -84,6 +84,11 @@ def _checks(observed: Observed, found: Found) -> Refusal | None:
     if intent is None or not intent.checks:
         return None
     asked = ", ".join(check.text for check in intent.checks)
+    if any(check.name == "restarts" for check in intent.checks):
+        return Refusal(
+            reason="ChecksUnsupported",
+            message=f"{names.CHECKS}: restarts is not supported yet: remove it",
+        )
     if parameters.scrape_seconds is None:
         return Refusal(
             reason="ChecksWithoutPrometheus",
