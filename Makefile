@@ -38,6 +38,10 @@ controlplane: $(VENV)/bed.stamp ## build etcd and Kubernetes once, into a cache 
 e2e: $(VENV)/dev.stamp ## the scenarios on a real control plane, in a network namespace of its own; ARGS=PATHS picks some
 	@$(BIN)/python -m e2e.controlplane $(ARGS)
 
+.PHONY: cycles
+cycles: $(VENV)/bed.stamp ## promotions and aborts one after the other under load, on the real control plane; ARGS=--help
+	@$(BIN)/python -m e2e.controlplane.cycles $(ARGS)
+
 .PHONY: faults
 faults: $(VENV)/dev.stamp ## thousands of planned faults in virtual time, and the mistakes that they must catch; SEED=... replays one
 	@$(BIN)/python -m tests.world.faults $(if $(SEED),--seed '$(SEED)') $(ARGS)

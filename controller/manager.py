@@ -85,6 +85,7 @@ class Manager:
             held=self._observer.held_deployments,
             changed=self._add_all,
             sleep=self._clock.sleep,
+            every_seconds=settings.hold_check_seconds,
         )
         self._recorder = Recorder(
             client,

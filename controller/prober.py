@@ -21,9 +21,8 @@ from controller.api.objects import (
     uid_of,
 )
 from controller.plan.observed import Hold
+from controller.settings import HOLD_CHECK_SECONDS
 
-EVERY_SECONDS: Final = 600.0
-"""How often the proof is repeated; one dry run for all Deployments."""
 RETRY_SECONDS: Final = 10.0
 RETRY_LIMIT_SECONDS: Final = 60.0
 """After a dry run that proved nothing while nothing is known; doubles up to the limit."""
@@ -57,6 +56,7 @@ class HoldProber:
         held: returns the Deployments that carry the held label.
         changed: told when the answer is another one than before.
         sleep: waits for so many seconds.
+        every_seconds: how often the proof is repeated; one dry run for all Deployments.
 
     Attributes:
         hold: the answer; None while it is not known.
@@ -70,6 +70,7 @@ class HoldProber:
         held: Callable[[], Sequence[Object]],
         changed: Callable[[], None],
         sleep: Callable[[float], Awaitable[None]],
+        every_seconds: float = HOLD_CHECK_SECONDS,
     ) -> None:
         self.hold: Hold | None = None if mode == "auto" else mode
         self._is_proven_here = mode == "auto"
@@ -77,6 +78,7 @@ class HoldProber:
         self._held = held
         self._changed = changed
         self._sleep = sleep
+        self._every_seconds = every_seconds
         self._noticed = asyncio.Event()
         self._retry = RETRY_SECONDS
 
@@ -103,14 +105,14 @@ class HoldProber:
         answer = await self._asked(held[0]) if held else None
         if answer is None:
             wait, self._retry = self._retry, min(2 * self._retry, RETRY_LIMIT_SECONDS)
-            return wait if self.hold is None else EVERY_SECONDS
+            return wait if self.hold is None else self._every_seconds
         self._retry = RETRY_SECONDS
         before, self.hold = self.hold, answer
         if answer != before:
             tell = log.info if before is None else log.warning
             tell("hold was proven", hold=answer, before=before)
             self._changed()
-        return EVERY_SECONDS
+        return self._every_seconds
 
     async def _asked(self, deployment: Object) -> Hold | None:
         try:
@@ -126,11 +128,15 @@ class HoldProber:
             return None
         if is_paused(answer):
             return "admission"
-        return "pause" if _is_at_rest(answer) else None
+        return "pause" if is_paused(deployment) or _is_at_rest(answer) else None
 
 
 def probe_operations(deployment: Object) -> list[dict[str, Any]]:
-    """Return a patch that a hold policy has to answer with `paused: true`."""
+    """Return a patch that a hold policy has to answer with `paused: true`.
+
+    One that is paused is always at rest to the policy, also with a template pending: the patch
+    fails where it is not paused any more.
+    """
     path = "/spec/template/metadata/annotations"
     meta = template_of(deployment).get("metadata") or {}
     escaped = PROBE.replace("/", "~1")
@@ -139,8 +145,10 @@ def probe_operations(deployment: Object) -> list[dict[str, Any]]:
         if meta.get("annotations")
         else {"op": "add", "path": path, "value": {PROBE: "dry-run"}}
     )
+    paused = {"op": "test", "path": "/spec/paused", "value": True}
     return [
         {"op": "test", "path": "/metadata/uid", "value": uid_of(deployment)},
+        *([paused] if is_paused(deployment) else []),
         {"op": "add", "path": "/spec/paused", "value": False},
         change,
     ]

@@ -17,6 +17,8 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 DIALECTS_WITHOUT_BED = ("higress", "tengine", "ack", "alb")
 """Data planes with rules of their own that nothing here is tested against yet."""
 HARD_ACCOUNT_LIMIT = 500
+HOLD_CHECK_SECONDS = 600.0
+"""Between two proofs of the hold policy, at most (safety.md section 2)."""
 ENVIRONMENT_PREFIX = "SERINUS_"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -44,6 +46,7 @@ class Settings:
         annotation_prefix: what the proxy's annotations begin with, without the slash.
         dialect: which proxy's rules hold; `common` is the stricter of all.
         hold: how a Deployment is held (safety.md section 2).
+        hold_check_seconds: how often `auto` proves the policy again, 1 s to 10 minutes.
         propagation_seconds: `D_prop`, until a proxy has seen a change.
         drain_seconds: `D_drain`, until the requests it had then are answered.
         ready_seconds: how long pods are ready before they count.
@@ -67,6 +70,7 @@ class Settings:
     annotation_prefix: str = "nginx.ingress.kubernetes.io"
     dialect: Dialect = "common"
     hold: Hold = "auto"
+    hold_check_seconds: float = HOLD_CHECK_SECONDS
     propagation_seconds: float = 10.0
     drain_seconds: float = 30.0
     ready_seconds: float = 5.0
@@ -228,6 +232,13 @@ def duration(text: str) -> float:
     return seconds
 
 
+def _check_interval(text: str) -> float:
+    seconds = duration(text)
+    if not 1 <= seconds <= HOLD_CHECK_SECONDS:
+        raise ValueError("must be from 1s to 10m")
+    return seconds
+
+
 def _integer(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
@@ -318,6 +329,12 @@ FLAGS: tuple[Flag, ...] = (
         field="hold",
         read=_one_of("auto", "admission", "pause"),
         help="auto, admission or pause: how a Deployment is held (default: auto)",
+    ),
+    Flag(
+        name="hold-check-interval",
+        field="hold_check_seconds",
+        read=_check_interval,
+        help="how often auto asks whether the policy still holds (default: 10m, at most 10m)",
     ),
     Flag(
         name="propagation-wait",

@@ -29,6 +29,8 @@ class Outcome:
     """Empty for an answer 200; else the status or the name of the exception."""
     seconds: float
     """How long it took."""
+    late: float = 0.0
+    """Seconds after it was due: a load generator that is late is busy itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,17 +51,24 @@ class Report:
     @property
     def bad_seconds(self) -> frozenset[int]:
         """Answer the seconds in which the control failed."""
-        return frozenset(o.second for o in self.outcomes if o.control and o.error)
+        return frozenset(o.second for o in self.control_failures)
+
+    @property
+    def control_failures(self) -> list[Outcome]:
+        """Answer the failures of requests to the control."""
+        return [o for o in self.outcomes if o.control and o.error]
 
     @property
     def failures(self) -> list[Outcome]:
         """Answer the failures that are the product's."""
-        return [o for o in self._failed() if o.second not in self.bad_seconds]
+        bad_seconds = self.bad_seconds
+        return [o for o in self._failed() if o.second not in bad_seconds]
 
     @property
     def excused(self) -> list[Outcome]:
         """Answer the failures in seconds in which the control failed too."""
-        return [o for o in self._failed() if o.second in self.bad_seconds]
+        bad_seconds = self.bad_seconds
+        return [o for o in self._failed() if o.second in bad_seconds]
 
     @property
     def failures_by_second(self) -> dict[int, Counter[str]]:
@@ -76,20 +85,35 @@ class Report:
 
     def milliseconds(self, share: float) -> float:
         """Answer a quantile of the time an answer took; 0.5 is the median."""
-        taken = sorted(o.seconds for o in self.outcomes)
-        return taken[min(len(taken) - 1, int(share * len(taken)))] * 1000 if taken else 0.0
+        return _quantile([o.seconds for o in self.outcomes], share) * 1000
+
+    def late_milliseconds(self, share: float) -> float:
+        """Answer a quantile of how late requests were sent; 0.5 is the median."""
+        return _quantile([o.late for o in self.outcomes], share) * 1000
 
     def summary(self) -> str:
         """Say it in one line."""
         versions = ", ".join(f"{v or '-'} {n}" for v, n in sorted(self.by_version().items()))
         return (
             f"{self.sent} requests ({versions}), {len(self.failures)} failed, "
-            f"{len(self.excused)} more in {len(self.bad_seconds)} s where the control failed too; "
+            f"{self.excuse()}; "
             f"p50 {self.milliseconds(0.5):.1f} ms, p99 {self.milliseconds(0.99):.1f} ms"
+        )
+
+    def excuse(self) -> str:
+        """Say what the control says of the machine."""
+        return (
+            f"{len(self.excused)} more in {len(self.bad_seconds)} s in which the control failed "
+            f"too ({len(self.control_failures)} of its requests)"
         )
 
     def _failed(self) -> list[Outcome]:
         return [o for o in self.outcomes if o.error and not o.control]
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 def ordinary_requests(host: str, headers: Sequence[tuple[str, str]] = ()) -> list[Request]:
@@ -153,7 +177,7 @@ class Load:
                 if self._is_over(number, began):
                     break
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
-                self._send(client, request, number, began)
+                self._send(client, request, number, _Moment(began=began, due=due))
             await asyncio.gather(*self._pending)
         finally:
             for task in self._pending:
@@ -168,14 +192,16 @@ class Load:
     def _is_over(self, number: int, began: float) -> bool:
         return self._stopped or number >= self.count or time.monotonic() - began >= self.seconds
 
-    def _send(self, client: Client, request: Request, number: int, began: float) -> None:
+    def _send(self, client: Client, request: Request, number: int, moment: "_Moment") -> None:
         control = bool(self.control_host) and number % CONTROL_EVERY == CONTROL_EVERY - 1
         chosen = replace(request, host=self.control_host, headers=()) if control else request
-        task = asyncio.create_task(self._one(client, chosen, control=control, began=began))
+        task = asyncio.create_task(self._one(client, chosen, control=control, moment=moment))
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
-    async def _one(self, client: Client, request: Request, *, control: bool, began: float) -> None:
+    async def _one(
+        self, client: Client, request: Request, *, control: bool, moment: "_Moment"
+    ) -> None:
         phase, sent, version, error = self.phase, time.monotonic(), "", ""
         try:
             answer = await client.send(request)
@@ -186,12 +212,21 @@ class Load:
             error = "" if answer.status == 200 else str(answer.status)
         self._outcomes.append(
             Outcome(
-                second=int(sent - began),
+                second=int(sent - moment.began),
                 phase=phase,
                 kind=f"{'keep-alive' if request.keep_alive else 'fresh'} {request.method}",
                 control=control,
                 version=version,
                 error=error,
                 seconds=time.monotonic() - sent,
+                late=max(0.0, sent - moment.due),
             )
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Moment:
+    """When a request was due, by the clock by which the load began."""
+
+    began: float
+    due: float

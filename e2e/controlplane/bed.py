@@ -50,6 +50,8 @@ class Options:
 
     hold: bool = True
     """Whether the policies of the admission hold stay where the overlay put them."""
+    proxy_throttle: str = "0s"
+    """How long the proxy rests between two changes; its own default is 2 s."""
     folder: Path | None = None
     """Where logs and state go; by default a temporary folder that is removed at the end."""
 
@@ -129,7 +131,7 @@ class ControlPlane(Served):
         await self.api.apply(manifests.ingress_class())
         self._knobs = PodKnobs(client=await self._start_node())
         await self._install()
-        await self._start_proxy(self._kubeconfig("bed:proxy"))
+        await self._start_proxy(self._kubeconfig("bed:proxy"), self.options.proxy_throttle)
 
     def _kubeconfig(self, user: str, token: str = "") -> Path:
         return self._credentials.kubeconfig(self._servers.url, self._servers.authority, user, token)

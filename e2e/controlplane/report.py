@@ -52,7 +52,8 @@ class Report:
             ]
             lines.append(
                 f"{closing.name}: {closing.requests} requests of visitors, {closing.lost} failed, "
-                f"{closing.excused} more in seconds in which the control failed too; "
+                f"{closing.excused} more in {closing.bad_seconds} s in which the control failed "
+                f"too ({closing.control_failed} of its requests); "
                 f"{closing.asked} requests of the controller to the API server"
             )
             lines += [f"{closing.name}: forbidden: {what}" for what in closing.forbidden[:20]]

@@ -23,6 +23,8 @@ class Closing:
         requests: Sent through the proxy.
         lost: Those of loads that failed, and should not have.
         excused: Those that failed in seconds in which the control application failed too.
+        bad_seconds: How many such seconds there were, with or without a failure beside.
+        control_failed: Requests to the control application that failed.
         asked: How often the controller asked the API server.
         forbidden: What it was not allowed to do.
         left: What is left of it after everything was un-enrolled.
@@ -33,6 +35,8 @@ class Closing:
     requests: int
     lost: int
     excused: int
+    bad_seconds: int
+    control_failed: int
     asked: int
     forbidden: Sequence[str]
     left: Sequence[str]

@@ -27,6 +27,8 @@ from e2e.scenarios.watching import Watcher
 
 PATIENCE = 90.0
 """Seconds for whatever has to happen in the end; machines can be busy."""
+LOAD_SECONDS = 300.0
+"""A load that nobody stops ends after so long; no scenario takes longer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +104,7 @@ class Cluster:
         control = await self.bed.add_control()
         target, requests = self.bed.target, ordinary_requests(host)
         load = Load(
-            target, requests, control_host=control, rate=rate, count=100_000, seconds=PATIENCE
+            target, requests, control_host=control, rate=rate, count=100_000, seconds=LOAD_SECONDS
         )
         self._loads.append(load)
         return load
@@ -165,6 +167,8 @@ class Cluster:
             requests=self.client.sent + sum(report.sent for report in reports),
             lost=sum(len(report.failures) for report in reports),
             excused=sum(len(report.excused) for report in reports),
+            bad_seconds=sum(len(report.bad_seconds) for report in reports),
+            control_failed=sum(len(report.control_failures) for report in reports),
             asked=await self.bed.asked(),
             forbidden=await self.bed.forbidden(),
             left=left,
@@ -172,19 +176,20 @@ class Cluster:
 
 
 @asynccontextmanager
-async def running(hold: str) -> AsyncIterator[Cluster]:
+async def running(hold: str, ground: Ground = GROUND) -> AsyncIterator[Cluster]:
     """Run a bed with the controller and a watch on all Services.
 
     Args:
         hold: `admission`: the server holds, and the controller has to find that out by itself;
             `pause`: it cannot, and the controller pauses.
+        ground: What it runs on.
     """
     admits = hold == "admission"
-    async with GROUND.bed(admits) as bed:
+    async with ground.bed(admits) as bed:
         process = ControllerProcess(
             kubeconfig=bed.controller_kubeconfig,
             folder=bed.folder,
-            flags=(*GROUND.flags, f"--hold={'auto' if admits else 'pause'}"),
+            flags=(*ground.flags, f"--hold={'auto' if admits else 'pause'}"),
         )
         watcher = Watcher(client=bed.api.client)
         follows = asyncio.create_task(watcher.run())
@@ -193,7 +198,7 @@ async def running(hold: str) -> AsyncIterator[Cluster]:
             await process.start(within=PATIENCE)
             cluster = Cluster(bed=bed, controller=process, watcher=watcher, client=client)
             yield cluster
-            if GROUND.is_closed:
+            if ground.is_closed:
                 CLOSINGS.append(await cluster.close(f"hold by {hold}"))
         finally:
             client.close()

@@ -4,8 +4,9 @@ import pytest
 
 from controller.api import names, objects
 from controller.api.errors import ForbiddenError, UnavailableError
-from controller.api.objects import Object
-from controller.prober import EVERY_SECONDS, RETRY_SECONDS, HoldProber, probe_operations
+from controller.api.objects import Object, uid_of
+from controller.prober import RETRY_SECONDS, HoldProber, probe_operations
+from controller.settings import HOLD_CHECK_SECONDS
 from tests.controller.fakes import Watched, deployment
 
 HELD = {names.HELD: "app"}
@@ -18,7 +19,7 @@ EMPTY = {**deployment(), "status": {}}
 class Probed:
     """A prober with a world to ask."""
 
-    def __init__(self, mode: str = "auto") -> None:
+    def __init__(self, mode: str = "auto", every_seconds: float = HOLD_CHECK_SECONDS) -> None:
         self.world = Watched()
         self.changes = 0
         self.prober = HoldProber(
@@ -27,6 +28,7 @@ class Probed:
             held=self.world.observer.held_deployments,
             changed=self._changed,
             sleep=self.world.clock.sleep,
+            every_seconds=every_seconds,
         )
 
     @property
@@ -67,7 +69,7 @@ async def test_the_answer_to_a_dry_run_is_the_hold(
 ) -> None:
     probed.world.server.dry_run_answer = answer
 
-    assert await probed.prober.prove() == EVERY_SECONDS
+    assert await probed.prober.prove() == HOLD_CHECK_SECONDS
     assert (probed.prober.hold, probed.changes) == (hold, 1)
 
 
@@ -79,6 +81,15 @@ async def test_an_unpaused_answer_about_one_that_no_policy_would_hold_proves_not
 
     assert await probed.prober.prove() == RETRY_SECONDS
     assert (probed.prober.hold, probed.changes) == (None, 0)
+
+
+async def test_a_paused_one_tells_of_a_lost_policy_though_its_template_waits() -> None:
+    probed = Probed()
+    probed.hold({**deployment(labels=HELD, paused=True), "status": ROLLING["status"]})
+    probed.world.server.dry_run_answer = ROLLING
+
+    assert await probed.prober.prove() == HOLD_CHECK_SECONDS
+    assert (probed.prober.hold, probed.changes) == ("pause", 1)
 
 
 async def test_one_scaled_to_nothing_is_at_rest(probed: Probed) -> None:
@@ -107,7 +118,7 @@ async def test_a_dry_run_that_fails_keeps_what_was_known(probed: Probed, error: 
     await probed.prober.prove()
     probed.world.server.fail("dry-run", objects.DEPLOYMENT, "app", error)
 
-    assert await probed.prober.prove() == EVERY_SECONDS
+    assert await probed.prober.prove() == HOLD_CHECK_SECONDS
     assert (probed.prober.hold, probed.changes) == ("admission", 1)
 
 
@@ -143,7 +154,7 @@ async def test_the_first_held_deployment_is_asked_at_once_and_then_every_ten_min
         for _ in range(20):
             await asyncio.sleep(0)
         assert len(probed.asked) > 2
-        assert probed.world.clock.slept[:2] == [EVERY_SECONDS, EVERY_SECONDS]
+        assert probed.world.clock.slept[:2] == [600, 600]
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -165,3 +176,26 @@ def test_a_probe_keeps_the_annotations_that_the_template_has() -> None:
         "path": "/spec/template/metadata/annotations/serinus.dev~1probe",
         "value": "dry-run",
     }
+
+
+def test_a_probe_of_a_paused_one_fails_where_it_is_not_paused_any_more() -> None:
+    held = deployment(paused=True)
+
+    assert probe_operations(held) == [
+        {"op": "test", "path": "/metadata/uid", "value": uid_of(held)},
+        {"op": "test", "path": "/spec/paused", "value": True},
+        {"op": "add", "path": "/spec/paused", "value": False},
+        {
+            "op": "add",
+            "path": "/spec/template/metadata/annotations",
+            "value": {"serinus.dev/probe": "dry-run"},
+        },
+    ]
+
+
+async def test_the_interval_is_the_one_that_was_said() -> None:
+    probed = Probed(every_seconds=5.0)
+    probed.hold(deployment(labels=HELD))
+    probed.world.server.dry_run_answer = PAUSED
+
+    assert await probed.prober.prove() == 5.0

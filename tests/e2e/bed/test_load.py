@@ -1,6 +1,7 @@
 """The load generator: where it may send, when it stops, what it blames on whom."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -93,7 +94,20 @@ def test_failures_in_a_second_in_which_the_control_failed_are_excused() -> None:
     )
     assert [failure.second for failure in report.failures] == [0]
     assert [failure.second for failure in report.excused] == [1]
-    assert report.summary().startswith("3 requests (- 2), 1 failed, 1 more in 1 s")
+    assert [failure.second for failure in report.control_failures] == [1]
+    assert report.summary().startswith(
+        "3 requests (- 2), 1 failed, "
+        "1 more in 1 s in which the control failed too (1 of its requests); "
+    )
+
+
+async def test_a_request_is_late_by_what_the_generator_was_kept_busy(target: Target) -> None:
+    load = Load(target, ordinary_requests("x"), rate=1000, count=100)
+    running = asyncio.create_task(load.run())
+    await wait_until(lambda: load.sent)
+    time.sleep(0.05)  # noqa: ASYNC251 - this is what keeps it busy
+    report = await running
+    assert report.late_milliseconds(1) >= 45
 
 
 async def test_a_census_counts_who_answered(target: Target) -> None:

@@ -13,6 +13,8 @@ GOOD = Closing(
     requests=1000,
     lost=0,
     excused=3,
+    bad_seconds=2,
+    control_failed=5,
     asked=77,
     forbidden=(),
     left=(),
@@ -30,7 +32,14 @@ def test_a_good_run_in_one_line() -> None:
         "e2e: 2 scenarios, 0 failed; 1234 requests, 0 failed; 0 forbidden; 0 left"
     )
     assert not found.is_amiss
-    assert "writes of a promotion: 12, at most 14" in found.table()
+    assert found.table().splitlines()[:2] == [
+        "hold by admission: writes of a promotion: 12, at most 14",
+        (
+            "hold by admission: 1000 requests of visitors, 0 failed, 3 more in 2 s in which the "
+            "control failed too (5 of its requests); "
+            "77 requests of the controller to the API server"
+        ),
+    ]
 
 
 @pytest.mark.parametrize(
