@@ -100,13 +100,9 @@ def _unknown(stable: Object) -> Readiness:
 def _take(release: Release, draft: Draft, stable: Object) -> Readiness:
     """Take the hold, but only of a Deployment that is complete."""
     name = name_of(stable)
+    is_overwritten = _is_overwritten(release, stable)
     if release.canary is not None or release.is_pending:
-        return _not(
-            "DeploymentPaused" if release.canary is None else "HeldLabelRemoved",
-            f"Deployment {name} is paused with a template pending and carries no label "
-            f"{names.HELD}: kubectl rollout resume deployment {name}, or put the old template back "
-            "and resume",
-        )
+        return _overwritten(stable) if is_overwritten else _not_held(release, name)
     if release.observed.hold == "pause" and is_declared(stable):
         return _declared(stable, "PausedDeclared")
     if is_paused(stable):
@@ -125,7 +121,39 @@ def _take(release: Release, draft: Draft, stable: Object) -> Readiness:
     draft.tested = "generation"
     if release.observed.hold == "pause":
         draft.paused = True
-    return _not("TakingHold", f"taking the hold of Deployment {name}")
+    taking = _not("TakingHold", f"taking the hold of Deployment {name}")
+    return _overwritten(stable) if is_overwritten else taking
+
+
+def _not_held(release: Release, name: str) -> Readiness:
+    return _not(
+        "DeploymentPaused" if release.canary is None else "HeldLabelRemoved",
+        f"Deployment {name} is paused with a template pending and carries no label "
+        f"{names.HELD}: kubectl rollout resume deployment {name}, or put the old template back "
+        "and resume",
+    )
+
+
+def _is_overwritten(release: Release, stable: Object) -> bool:
+    """Tell whether one write took label and pause away together, as `kubectl replace` does.
+
+    A person takes the label off before the pause, and that is told in between.
+    """
+    told = condition_of(release.observed.service or {}, names.READY) or {}
+    return (
+        release.observed.hold == "pause"
+        and told.get("reason") in {"Held", "HoldContested"}
+        and not is_paused(stable)
+    )
+
+
+def _overwritten(stable: Object) -> Readiness:
+    return _not(
+        "HoldContested",
+        f"somebody wrote the whole Deployment {name_of(stable)}, without the pause and the label "
+        f"{names.HELD} that hold it: apply the manifest instead of replacing with it, or run the "
+        "controller with the admission policy (--hold admission)",
+    )
 
 
 def _how_far(stable: Object) -> str:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+import yaml
 
 from e2e.bed import container, manifests
 from e2e.bed.manifests import Manifest
@@ -143,15 +144,26 @@ async def test_un_enrolling_with_a_template_pending_leaves_the_pause_and_says_so
     assert await app.runs() == {"v1": 2}
 
 
-def declaring(app: App) -> Manifest:
+WAYS = {
+    "client": "apply -f -",
+    "server": "apply --server-side --force-conflicts -f -",
+    "replace": "replace -f -",
+}
+"""How a tool may write a Deployment."""
+
+
+def declaring(app: App, version: str) -> Manifest:
     """Build the Deployment as a manifest that owns `spec.paused` has it."""
-    return manifests.deployment(NAME, namespace=app.namespace, replicas=2, paused=False)
+    image = f"janakiramm/myapp:{version}"
+    return manifests.deployment(
+        NAME, namespace=app.namespace, replicas=2, image=image, paused=False
+    )
 
 
 @scenario
 async def test_a_manifest_that_declares_paused_is_refused_until_it_does_not(app: App) -> None:
     await app.deploy()
-    await app.api.apply(declaring(app))
+    await app.api.apply(declaring(app, "v1"))
     await app.label()
     told = await app.is_refused("PausedDeclared")
     assert "spec.paused" in told.says("Ready")
@@ -161,11 +173,29 @@ async def test_a_manifest_that_declares_paused_is_refused_until_it_does_not(app:
     assert await app.is_paused()
 
 
+@pytest.mark.parametrize("how", WAYS.values(), ids=WAYS)
 @scenario
-async def test_a_manifest_that_takes_the_pause_off_is_told_of(app: App) -> None:
+async def test_a_manifest_that_takes_the_pause_off_is_told_of(app: App, how: str) -> None:
     await app.enrol()
-    await asyncio.gather(app.is_refused("HoldContested"), app.api.apply(declaring(app)))
+    manifest = yaml.safe_dump(declaring(app, "v1"))
+    await asyncio.gather(app.is_refused("HoldContested"), app.kubectl(how, stdin=manifest))
+    await app.kubectl(how, stdin=manifest)
     await app.tells("HoldContested")
+    assert await app.runs() == {"v1": 2}
+
+
+@pytest.mark.parametrize("how", WAYS.values(), ids=WAYS)
+@scenario
+async def test_a_manifest_that_takes_the_pause_off_a_waiting_template_rolls_it_and_is_told_of(
+    app: App, how: str
+) -> None:
+    await app.canary()
+    manifest = yaml.safe_dump(declaring(app, "v2"))
+    await asyncio.gather(app.is_refused("HoldContested"), app.kubectl(how, stdin=manifest))
+    await app.kubectl(how, stdin=manifest)
+    await app.tells("HoldContested")
+    await app.ends("promoted")
+    assert await app.runs() == {"v2": 2}
 
 
 @scenario

@@ -51,7 +51,7 @@ def mutated(update: Update) -> JsonObject:
     if not update.selected or not update.held:
         return update.new
     if _is_new_template(update) and _was_at_rest(update.old):
-        update = Update(new=_paused(update.new), old=update.old, manager=update.manager)
+        update = Update(new=_kept(update), old=update.old, manager=update.manager)
     if update.manager != CONTROLLER and _unpauses(update) and _was_pending(update.old):
         return _resumed(update)
     return update.new
@@ -137,16 +137,20 @@ def _was_pending(old: JsonObject) -> bool:
 
 
 def _resumed(update: Update) -> JsonObject:
-    kept = _paused(update.new)
     if update.manager != BY_HAND:
-        return kept
-    meta = kept["metadata"]
-    labels = {**(meta.get("labels") or {}), RESUME: str(update.old["metadata"]["generation"])}
-    return {**kept, "metadata": {**meta, "labels": labels}}
+        return _kept(update)
+    return _kept(update, **{RESUME: str(update.old["metadata"]["generation"])})
 
 
-def _paused(obj: JsonObject) -> JsonObject:
-    return {**obj, "spec": {**obj["spec"], "paused": True}}
+def _kept(update: Update, **more: str) -> JsonObject:
+    """Pause, and keep the label that a write of the whole object may have left out."""
+    meta = update.new["metadata"]
+    labels = {**_labels(update.new), HELD: _labels(update.old)[HELD], **more}
+    return {
+        **update.new,
+        "metadata": {**meta, "labels": labels},
+        "spec": {**update.new["spec"], "paused": True},
+    }
 
 
 def _is_paused(obj: JsonObject) -> bool:

@@ -6,9 +6,16 @@ from typing import Any
 import pytest
 
 from controller.api import names
-from controller.api.objects import DEPLOYMENT, is_paused, labels_of, revision_of, template_of
+from controller.api.objects import (
+    DEPLOYMENT,
+    SERVICE,
+    is_paused,
+    labels_of,
+    revision_of,
+    template_of,
+)
 from controller.api.status import Known
-from controller.plan.observed import Observed, Pool
+from controller.plan.observed import Hold, Observed, Pool
 from controller.plan.writes import Edit
 from tests.controller.plan.applied import annotated, changed, object_in, put
 from tests.controller.plan.plans import Pass, passed
@@ -111,6 +118,52 @@ def test_takes_no_hold_with_a_template_pending() -> None:
     assert done.does == []
     assert ready(done) == ("False", "DeploymentPaused")
     assert "put the old template back" in message(done)
+
+
+def told_held(world: Observed, reason: str = "Held") -> Observed:
+    """The same world, in which the Service has told that it is held."""
+    entry = {"type": names.READY, "status": "True", "reason": reason, "message": ""}
+    conditions = [{**entry, "lastTransitionTime": ""}]
+    return put(world, SERVICE, changed(world.service or {}, status={"conditions": conditions}))
+
+
+OVERWRITTEN = (
+    "somebody wrote the whole Deployment myapp, without the pause and the label serinus.dev/held "
+    "that hold it: apply the manifest instead of replacing with it, or run the controller with the "
+    "admission policy (--hold admission)"
+)
+
+
+@pytest.mark.parametrize("reason", ["Held", "HoldContested"])
+def test_a_hold_that_was_overwritten_is_told_of_and_taken_again(reason: str) -> None:
+    done = passed(told_held(with_stable(free(), hold="pause"), reason))
+    assert operations(done)[-1] == {"op": "add", "path": "/spec/paused", "value": True}
+    assert (ready(done), message(done)) == (("False", "HoldContested"), OVERWRITTEN)
+    assert ("HoldContested" in done.told) == (reason == "Held")
+
+
+def test_a_hold_that_was_overwritten_in_mid_release_is_told_of_and_left() -> None:
+    rolling = changed(pending_deployment(held=False), spec={"paused": False})
+    world = told_held(replace(put(running(), DEPLOYMENT, rolling), hold="pause"))
+    done = passed(world)
+    assert names.HELD not in labels_of(stable_after(done))
+    assert (ready(done), message(done)) == (("False", "HoldContested"), OVERWRITTEN)
+
+
+@pytest.mark.parametrize(
+    ("hold", "paused", "reason", "found"),
+    [
+        ("admission", False, "Held", "HeldLabelRemoved"),
+        ("pause", True, "Held", "HeldLabelRemoved"),
+        ("pause", False, "HeldLabelRemoved", "HeldLabelRemoved"),
+    ],
+)
+def test_a_label_that_a_person_took_off_contests_nothing(
+    hold: Hold, paused: bool, reason: str, found: str
+) -> None:
+    stable = changed(pending_deployment(held=False), spec={"paused": paused})
+    world = replace(put(running(), DEPLOYMENT, stable), hold=hold)
+    assert ready(passed(told_held(world, reason))) == ("False", found)
 
 
 def test_does_not_take_the_hold_back_in_mid_release() -> None:

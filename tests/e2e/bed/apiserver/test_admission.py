@@ -89,9 +89,31 @@ def test_a_label_that_comes_with_the_template_does_not_hold_yet() -> None:
     assert not is_paused(patched(store_with(held=None), {**NEW_IMAGE, **labels}))
 
 
-def test_a_label_that_goes_with_the_template_still_holds() -> None:
+def test_a_label_that_goes_with_the_template_is_kept_and_still_holds() -> None:
     labels = {"metadata": {"labels": {"serinus.dev/held": None}}}
-    assert is_paused(patched(store_with(), {**NEW_IMAGE, **labels}))
+    written = patched(store_with(), {**NEW_IMAGE, **labels})
+    assert is_paused(written)
+    assert written["metadata"]["labels"]["serinus.dev/held"] == "web"
+
+
+def test_a_label_that_goes_alone_is_gone() -> None:
+    store = store_with(PENDING, paused=True)
+    written = patched(store, {"metadata": {"labels": {"serinus.dev/held": None}}})
+    assert "serinus.dev/held" not in (written["metadata"].get("labels") or {})
+    assert not is_paused(patched(store, UNPAUSE, manager="kubectl-rollout"))
+
+
+@pytest.mark.parametrize("manager", ["kubectl-replace", "kubectl-rollout"])
+def test_a_label_that_goes_with_the_pause_of_a_waiting_template_is_kept(manager: str) -> None:
+    store = store_with(PENDING, paused=True)
+    current = store.get("deployments", "default", "web")
+    spec = {key: value for key, value in current["spec"].items() if key != "paused"}
+    bare = {"name": "web", "namespace": "default"}
+    for _ in range(2):
+        whole = {**current, "metadata": bare, "spec": spec}
+        written = store.update("deployments", "default", "web", whole, manager=manager)
+        assert is_paused(written)
+        assert written["metadata"]["labels"]["serinus.dev/held"] == "web"
 
 
 def test_the_switch_is_off() -> None:
