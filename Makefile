@@ -60,6 +60,14 @@ cover: $(VENV)/dev.stamp ## every branch of the decisions and the words is teste
 	@$(BIN)/pytest -n $(JOBS) --dist loadscope tests/controller/plan tests/controller/api \
 	    --cov=controller.plan --cov=controller.api --cov-branch --cov-fail-under=100
 
+.PHONY: kills
+kills: $(VENV)/bed.stamp ## SIGKILL and SIGSTOP at random moments of releases under load; KILLS=100 SEED=1
+	@$(BIN)/python -m e2e.kills --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
+
+.PHONY: mutants
+mutants: $(VENV)/dev.stamp $(VENV)/mutants.stamp ## small mistakes in plan/ and api/ that the unit tests must notice; ARGS="plan/ramp" picks some
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/bed.stamp ## how fast, how big, how many requests lost
 	@$(BIN)/python -m e2e.bench $(ARGS)
@@ -115,3 +123,5 @@ requirements: $(VENV)/uv.stamp ## pin the dependencies of pyproject.toml again; 
 	@$(COMPILE) pyproject.toml --group dev --output-file $(PINS)/dev.txt
 	@$(COMPILE) pyproject.toml --group bed --constraint $(PINS)/dev.txt --output-file $(PINS)/bed.txt
 	@$(COMPILE) pyproject.toml --constraint $(PINS)/dev.txt --output-file $(PINS)/run.txt
+	@$(COMPILE) --group pyproject.toml:fuzz --constraint $(PINS)/dev.txt --output-file $(PINS)/fuzz.txt
+	@$(COMPILE) --group pyproject.toml:mutants --constraint $(PINS)/dev.txt --output-file $(PINS)/mutants.txt

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has none
 
 from e2e.scenarios import OWN_CLUSTER
@@ -11,6 +11,15 @@ from e2e.scenarios import OWN_CLUSTER
 # An example that takes long on a busy machine is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+# The same few examples for each mutant: what kills one by luck is no test (`make mutants`).
+settings.register_profile(
+    "mutants",
+    settings.get_profile("patient"),
+    max_examples=20,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+)
 
 SCENARIOS = "e2e/scenarios"
 FIRST = (
