@@ -122,6 +122,10 @@ class Gatherer:
         except EvidenceError as error:
             log.warning("metrics server did not answer", error=str(error), service="/".join(key))
             found = unanswered(known.inquiry, at, str(error))
+        except Exception as error:
+            # One release without evidence holds; the others and their aborts go on.
+            log.exception("questions were ended by a bug", service="/".join(key))
+            found = unanswered(known.inquiry, at, f"a bug: {type(error).__name__}")
         if self._known.get(key) is known:
             self._newest[key] = found
             self._queue.add_after(key, known.inquiry.next_after(self._now().timestamp()))
@@ -172,7 +176,7 @@ class _Round:
         windows: list[Window] = []
         for grid in self._inquiry.grids(self._at):
             windows += await self._windows(look, reading, grid)
-        return evidence_of(look, counts, tuple(windows), self._at)
+        return evidence_of(look, counts, tuple(windows))
 
     async def _windows(self, look: Look, reading: Reading, grid: Grid) -> Sequence[Window]:
         place = (look.check.text, grid)

@@ -7,7 +7,7 @@ from datetime import datetime
 from controller.api.objects import name_of
 from controller.plan.actions import act
 from controller.plan.draft import Draft, Story, draft_of, keep
-from controller.plan.gate import RUNNING, heed, inquiry_of
+from controller.plan.gate import heed, inquiry_of
 from controller.plan.hold import Readiness, readiness, remember_stable
 from controller.plan.invariants import Broken, standing
 from controller.plan.leave import has_traces, plan_leave
@@ -43,8 +43,11 @@ def decide(observed: Observed, now: datetime) -> Plan:
     broken = standing(release)
     story = _degraded(release, _explained(release, stage, story, ready), broken)
     plan = _finished(release, draft, stage, story, ready)
-    asked = inquiry_of(release, draft.record) if stage in RUNNING else None
-    return replace(plan, broken=frozenset(one.id for one in broken), inquiry=asked)
+    return replace(
+        plan,
+        broken=frozenset(one.id for one in broken),
+        inquiry=inquiry_of(release, draft.record),
+    )
 
 
 def _degraded(release: Release, story: Story, broken: tuple[Broken, ...]) -> Story:

@@ -22,6 +22,7 @@ side of the hypothesis.
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from controller.plan.evidence import Window
 
@@ -83,13 +84,32 @@ def gain(trials: Trials, factor: float) -> float:
     return trials.hits * math.log(factor) - against
 
 
+AT_ONCE = (1.0,)
+"""All bets begin with the first window."""
+FIRST = 0.8
+"""The part of the wealth that is bet from the first window on."""
+
+
+def at_any_time() -> Iterator[float]:
+    """Yield for each window the part of the wealth whose bets begin with it.
+
+    A canary may turn bad after hours in which it was good, when the bets of the first window have
+    lost all they had. So a part begins later: in the `n`th window after the first
+    `(1 - FIRST) / (n * (n + 1))` of the whole, which adds up to 1. A mixture of e-processes is one,
+    and what has not begun yet is wealth that stands still.
+    """
+    yield FIRST
+    for number in count(1):
+        yield (1.0 - FIRST) / (number * (number + 1))
+
+
 def most_of(limit: float, factors: Sequence[float]) -> float:
     """Return the most that one window may add: two of the worst just reach the limit.
 
     A bet that is paid less than it won stays an e-process. So no single burst decides, whatever
     made it.
     """
-    return (limit + math.log(len(factors))) / 2
+    return (limit + math.log(len(factors) / FIRST)) / 2
 
 
 def path(
@@ -98,6 +118,7 @@ def path(
     factors: Sequence[float],
     dispersion: Iterable[float],
     most: float = math.inf,
+    begin: Iterable[float] = AT_ONCE,
 ) -> Iterator[float]:
     """Yield the logarithm of the e-process after each window.
 
@@ -108,16 +129,29 @@ def path(
         dispersion: for each window by how much events come in clusters; clusters of `d` events
             are worth one, so every gain is divided by it.
         most: what one window may add, as a logarithm.
+        begin: for each window the part of the wealth that is bet from then on; no more follows.
     """
-    wealth = [-math.log(len(factors))] * len(factors)
+    wealth, waiting, parts = [-math.inf] * len(factors), 1.0, iter(begin)
     for window, clustered in zip(windows, dispersion, strict=True):
+        part = next(parts, 0.0)
+        waiting -= part
+        fresh = _logarithm(part / len(factors))
         trials = view(window)
-        if trials.trials:
-            wealth = [
-                have + min(gain(trials, factor) / clustered, most)
-                for have, factor in zip(wealth, factors, strict=True)
-            ]
-        yield log_sum(wealth)
+        wealth = [
+            _log_sum_of_two(have, fresh)
+            + (min(gain(trials, factor) / clustered, most) if trials.trials else 0.0)
+            for have, factor in zip(wealth, factors, strict=True)
+        ]
+        yield log_sum([*wealth, _logarithm(waiting)])
+
+
+def _logarithm(part: float) -> float:
+    return math.log(part) if part > 0 else -math.inf
+
+
+def _log_sum_of_two(one: float, other: float) -> float:
+    low, high = min(one, other), max(one, other)
+    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
 
 
 def log_sum(logarithms: Sequence[float]) -> float:

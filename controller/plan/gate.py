@@ -21,7 +21,8 @@ from controller.plan.wording import number_text
 
 ANSWER_SECONDS = 15.0
 """From the end of a window to the answers about it, at most: later ones are no evidence."""
-RUNNING = frozenset({Stage.STARTING, Stage.CANARY, Stage.PROMOTING})
+JUDGED = frozenset({Stage.STARTING, Stage.CANARY, Stage.PROMOTING})
+"""Stages in which checks have a say."""
 REASONS = {
     Outcome.FAIL: "ChecksFailed",
     Outcome.NO_DATA: "ChecksWithoutData",
@@ -36,14 +37,15 @@ def heed(release: Release, draft: Draft, stage: Stage) -> Stage:
     Returns the stage to go on with. From P3 on a failed check is an abort like any (safety.md
     section 4): it stops the roll, once; whoever lets it go on then knows. A roll by a person's own
     hand is his, and a stable that is whole at the approved revision has nothing to go back to.
+    Where stable has nothing ready, nobody is sent there unasked (T13).
     """
     record = draft.record
-    if stage not in RUNNING or record is None or not asks(release.intent):
+    if stage not in JUDGED or record is None or not asks(release.intent):
         return stage
     if release.is_open and not record.exposed:
         draft.note(exposed=stamp(release.now))
     failed = [it for it in verdicts_of(release) if it.outcome is Outcome.FAIL]
-    if not failed or record.abort or record.failed:
+    if not failed or record.abort or record.failed or release.has_nothing_ready:
         return stage
     why = "; ".join(verdict.message for verdict in failed)
     if release.roll is Roll.HELD:
@@ -61,11 +63,17 @@ def asks(intent: Intent | None) -> bool:
 
 
 def inquiry_of(release: Release, record: Record | None) -> Inquiry | None:
-    """Return what has to be found out; None while nobody is exposed or nothing is asked."""
+    """Return what has to be found out; None while nobody is exposed or nothing is asked.
+
+    The end of a release is recorded by a write that may be lost: until it is seen, the answers are
+    needed, or the next pass would know nothing of the failure.
+    """
     intent, scrape = release.intent, release.parameters.scrape_seconds
     exposed = moment_of(record.exposed) if record is not None else None
     plane = plane_of(release.parameters, upstreams_of(release))
     if intent is None or not intent.checks or None in (exposed, scrape, plane):
+        return None
+    if release.is_concluded or release.is_rejected:
         return None
     assert exposed is not None
     assert scrape is not None
@@ -126,7 +134,7 @@ def _problem(inquiry: Inquiry, gathered: Gathered | None, now: float) -> str:
     if gathered is None or gathered.inquiry != inquiry:
         return "the metrics server has not answered yet"
     past = now - gathered.at
-    if past > STALE_SCRAPES * inquiry.scrape_seconds + ANSWER_SECONDS:
+    if past > STALE_SCRAPES * inquiry.step_at(now) + ANSWER_SECONDS:
         return f"the metrics server was asked {number_text(past)} s ago"
     return ""
 

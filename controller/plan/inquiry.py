@@ -19,6 +19,10 @@ from controller.plan.sources import Plane, edge_for, faster_by_edge
 
 CHUNK_WINDOWS = 240
 """Windows of one question; a metrics server answers 11,000 moments, and we read 1 MiB."""
+FINE_CHUNKS = 4
+"""After so many (four hours of the usual windows) windows are longer: judging takes its time."""
+COARSE = 4
+"""So many times as long."""
 HISTORY_WINDOWS = 240
 """Stable's windows before the first exposure show by how much its events come in clusters."""
 LATE_SECONDS = 5.0
@@ -58,15 +62,18 @@ class Inquiry:
         Args:
             now: Unix time.
         """
-        windows = max(0, int((now - self._late - self.since) // self.scrape_seconds))
-        return tuple(
-            Grid(
-                start=self.since + first * self.scrape_seconds,
-                step=self.scrape_seconds,
-                windows=min(CHUNK_WINDOWS, windows - first),
-            )
-            for first in range(0, windows, CHUNK_WINDOWS)
-        )
+        return tuple(self._grids(now - self._late))
+
+    def _grids(self, end: float) -> Iterator[Grid]:
+        start, number = self.since, 0
+        while True:
+            step = self.scrape_seconds * (1 if number < FINE_CHUNKS else COARSE)
+            windows = min(CHUNK_WINDOWS, int((end - start) // step))
+            if windows <= 0:
+                return
+            grid = Grid(start=start, step=step, windows=windows)
+            yield grid
+            start, number = grid.ends(windows), number + 1
 
     def tried_grid(self, now: float) -> Grid | None:
         """Return the moments at which kinds of requests are counted; None before the first."""
@@ -91,12 +98,17 @@ class Inquiry:
     def is_settled(self, grid: Grid, now: float) -> bool:
         """Tell whether nothing that was counted in these moments can still come in."""
         past = now - grid.ends(grid.windows)
-        return grid.windows == CHUNK_WINDOWS and past >= self._late + 2 * self.scrape_seconds
+        return grid.windows == CHUNK_WINDOWS and past >= self._late + grid.step
 
     def next_after(self, now: float) -> float:
         """Return the seconds until one window more is over."""
-        step = self.scrape_seconds
+        step = self.step_at(now)
         return step - (now - self._late - self.since) % step
+
+    def step_at(self, now: float) -> float:
+        """Return how long a window is that ends now, in seconds."""
+        fine = FINE_CHUNKS * CHUNK_WINDOWS * self.scrape_seconds
+        return self.scrape_seconds * (1 if now - self._late - self.since < fine else COARSE)
 
     @property
     def _late(self) -> float:
@@ -181,11 +193,14 @@ def history_of(before: Sequence[Series], reading: Reading, grid: Grid) -> tuple[
     return tuple(window.stable for window in windows_of(before, reading, grid))
 
 
-def evidence_of(
-    look: Look, history: tuple[Count, ...], windows: tuple[Window, ...], now: float
-) -> Evidence:
-    """Return what was counted for one check."""
+def evidence_of(look: Look, history: tuple[Count, ...], windows: tuple[Window, ...]) -> Evidence:
+    """Return what was counted for one check.
+
+    Its age is for how long nothing was seen at the end of what was asked for; for how long nobody
+    has asked, a pass sees by itself.
+    """
     inquiry = look.inquiry
+    asked = windows[-1].ends if windows else inquiry.since
     newest = next((it.ends for it in reversed(windows) if it.stable is not GAP), inquiry.since)
     return Evidence(
         criterion=look.criterion,
@@ -193,8 +208,8 @@ def evidence_of(
         history=history,
         window_seconds=inquiry.scrape_seconds,
         scrape_seconds=inquiry.scrape_seconds,
-        age_seconds=max(0.0, now - newest),
-        has_testers=inquiry.has_testers and not inquiry.plane.tells_testers,
+        age_seconds=asked - newest,
+        has_testers=inquiry.has_testers,
     )
 
 

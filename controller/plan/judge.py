@@ -24,6 +24,7 @@ from controller.plan.eprocess import (
     BETTER,
     WORSE,
     View,
+    at_any_time,
     by_ratio,
     by_share,
     expected_gain,
@@ -193,7 +194,7 @@ def _read(evidence: Evidence, since: float, limit: float) -> _Reading:
     stable = [window.stable for window in windows]
     clustered = tuple(dispersions(evidence.history, stable))
     view = _view(criterion, criterion.tolerated)
-    harm = tuple(path(windows, view, WORSE, clustered, most_of(limit, WORSE)))
+    harm = tuple(path(windows, view, WORSE, clustered, most_of(limit, WORSE), at_any_time()))
     fresh = [i for i, window in enumerate(windows) if window.ends > since]
     step = [windows[i] for i in fresh]
     weights = [clustered[i] for i in fresh]
@@ -315,5 +316,6 @@ def _more(reading: _Reading, needed: float | None) -> str:
 
 def _rate(reading: _Reading) -> float:
     """Return the canary's requests a second."""
-    seconds = len(reading.windows) * reading.evidence.window_seconds
+    first, last = reading.windows[0], reading.windows[-1]
+    seconds = last.ends - first.ends + reading.evidence.window_seconds
     return reading.canary.requests / seconds

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import ceil, log
+from math import ceil, isfinite, log
 from typing import Any
 
 from controller.api import names
@@ -31,7 +31,7 @@ from controller.api.status import (
 )
 from controller.plan.draft import Draft, Story
 from controller.plan.evidence import Count
-from controller.plan.gate import verdicts_of
+from controller.plan.gate import JUDGED, REASONS, verdicts_of
 from controller.plan.hold import Readiness
 from controller.plan.judge import Verdict
 from controller.plan.release import Release
@@ -148,8 +148,8 @@ def status_now(release: Release, draft: Draft, stage: Stage | None, story: Story
         needed=story.needed if runs else 0,
         accounts=len(intent.accounts) if intent is not None else 0,
         share=f"{float(share_of(intent.suffixes)):.4%}" if intent and intent.suffixes else "",
-        commands=commands(release, stage),
-        checks=checks_now(release, stage),
+        commands=(*_going_on(release, story), *commands(release, stage)),
+        checks=checks_now(release, draft, stage),
         last=draft.last,
         rejected=draft.rejected,
         outcome=draft.outcome,
@@ -163,9 +163,10 @@ def _revision(release: Release, stage: Stage | None) -> str:
     return release.template_revision
 
 
-def checks_now(release: Release, stage: Stage | None) -> tuple[Judged, ...]:
+def checks_now(release: Release, draft: Draft, stage: Stage | None) -> tuple[Judged, ...]:
     """Return what the checks say; once nobody is exposed any more, what they said last."""
-    if stage in {Stage.STARTING, Stage.CANARY, Stage.PROMOTING} and release.is_open:
+    is_ending = draft.outcome != release.status.outcome
+    if release.is_open and (stage in JUDGED or is_ending):
         return tuple(judged_of(verdict) for verdict in verdicts_of(release))
     return release.status.checks if stage in ENDING else ()
 
@@ -187,7 +188,7 @@ def judged_of(verdict: Verdict) -> Judged:
 
 
 def _tally(count: Count) -> Tally:
-    return Tally(requests=round(count.requests), events=round(count.events))
+    return Tally(requests=_whole(count.requests) or 0, events=_whole(count.events) or 0)
 
 
 def _bound(evidence: float, limit: float) -> Bound:
@@ -196,17 +197,24 @@ def _bound(evidence: float, limit: float) -> Bound:
 
 def _decimal(natural: float) -> float:
     """Return a natural logarithm as a decimal one, as exact as a plot needs it."""
-    return round(natural / log(10), 2)
+    return round(natural / log(10), 2) if isfinite(natural) else 0.0
 
 
 def _whole(number: float | None) -> int | None:
-    return ceil(number) if number is not None and number < WHOLE_LIMIT else None
+    return round(number) if number is not None and 0 <= number < WHOLE_LIMIT else None
 
 
 def _thinned(curve: Sequence[float]) -> Sequence[float]:
     """Return at most `CURVE_POINTS` values, evenly spread, the newest among them."""
     step = ceil(len(curve) / CURVE_POINTS) or 1
     return curve[::-1][::step][::-1]
+
+
+def _going_on(release: Release, story: Story) -> tuple[str, ...]:
+    """Return the line that lets a step be over whose checks hold it."""
+    if story.reason not in REASONS.values():
+        return ()
+    return (f"kubectl canary continue {release.observed.name} -n {release.observed.namespace}",)
 
 
 def commands(release: Release, stage: Stage | None) -> tuple[str, ...]:

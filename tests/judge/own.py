@@ -3,7 +3,7 @@
 import math
 
 from controller.plan.dispersion import dispersions
-from controller.plan.eprocess import WORSE, by_ratio, most_of, path
+from controller.plan.eprocess import WORSE, at_any_time, by_ratio, most_of, path
 from controller.plan.evidence import Count, Evidence, Window
 from controller.plan.judge import HARM, Verdict, judge
 from tests.judge.rules import ERROR_RATE
@@ -36,7 +36,8 @@ def path_of(releases: Releases, row: int) -> list[float]:
     windows = windows_of(releases.during, row)
     clustered = dispersions(stable_of(releases.before, row), (it.stable for it in windows))
     most = most_of(-math.log(HARM), WORSE)
-    return list(path(windows, by_ratio(ERROR_RATE.tolerated), WORSE, clustered, most))
+    view = by_ratio(ERROR_RATE.tolerated)
+    return list(path(windows, view, WORSE, clustered, most, at_any_time()))
 
 
 def verdict_of(releases: Releases, row: int, scrapes: int) -> Verdict:

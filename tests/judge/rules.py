@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.plan.dispersion import BLOCK, FADING, PRIOR, PRIOR_EVENTS, VARIED
-from controller.plan.eprocess import BETTER, WORSE, most_of
+from controller.plan.eprocess import BETTER, WORSE, at_any_time, most_of
 from controller.plan.evidence import Criterion
 from controller.plan.judge import HARM, SAFETY
 from tests.judge.traffic import A_MINUTE, Array, Counts, Releases
@@ -44,7 +44,17 @@ def judged(*, length: int = 1, checks: int = 1, knows: bool = True) -> Rule:
 def paths(before: Counts, during: Counts, limit: float) -> Array:
     """Return E against harm after each window, as logarithms: `eprocess.path`, for all at once."""
     trials = ratio_trials(during, ERROR_RATE.tolerated)
-    return _wealth(*trials, WORSE, dispersion(before, during), most_of(limit, WORSE))
+    gains = _gains(*trials, WORSE, dispersion(before, during), most_of(limit, WORSE))
+    begin = np.fromiter(at_any_time(), float, during.canary.shape[1])
+    wealth, found = [np.full(during.canary.shape[0], -math.inf)] * len(gains), []
+    for column, (part, waiting) in enumerate(zip(begin, 1 - begin.cumsum(), strict=True)):
+        fresh = math.log(part / len(gains))
+        wealth = [
+            np.logaddexp(have, fresh) + gain[:, column]
+            for have, gain in zip(wealth, gains, strict=True)
+        ]
+        found.append(np.logaddexp.reduce([*wealth, np.full_like(wealth[0], math.log(waiting))]))
+    return np.asarray(found).T
 
 
 def passed(*, knows: bool = True) -> Rule:
@@ -60,9 +70,9 @@ def passed(*, knows: bool = True) -> Rule:
 def safe_paths(before: Counts, during: Counts) -> Array:
     """Return E for safety after each window, as logarithms: the mean of its two views."""
     clustered = dispersion(before, during)
-    by_ratio = _wealth(*ratio_trials(during, ERROR_RATE.margin), BETTER, clustered)
+    by_ratio = _wealth(_gains(*ratio_trials(during, ERROR_RATE.margin), BETTER, clustered))
     chance = np.full_like(during.canary, ERROR_RATE.negligible)
-    by_share = _wealth(during.canary_events, during.canary, chance, BETTER, clustered)
+    by_share = _wealth(_gains(during.canary_events, during.canary, chance, BETTER, clustered))
     return np.logaddexp(by_ratio, by_share) - math.log(2)
 
 
@@ -76,20 +86,25 @@ def ratio_trials(during: Counts, ratio: float) -> tuple[Array, Array, Array]:
     return hits, np.where(both, during.canary_events + during.stable_events, 0), chance
 
 
-def _wealth(
+def _gains(
     hits: Array,
     trials: Array,
     chance: Array,
     factors: Sequence[float],
     clustered: Array,
     most: float = math.inf,
-) -> Array:
+) -> list[Array]:
     gains = (
         (hits * math.log(factor) - trials * np.log1p(chance * (factor - 1))) / clustered
         for factor in factors
     )
-    wealth = [np.cumsum(np.minimum(gain, most), axis=1) for gain in gains]
-    return np.asarray(np.logaddexp.reduce(wealth, axis=0) - math.log(len(factors)))
+    return [np.minimum(gain, most) for gain in gains]
+
+
+def _wealth(gains: Sequence[Array]) -> Array:
+    """Return the wealth of bets that all begin with the first window."""
+    wealth = [np.cumsum(gain, axis=1) for gain in gains]
+    return np.asarray(np.logaddexp.reduce(wealth, axis=0) - math.log(len(gains)))
 
 
 def dispersion(before: Counts, during: Counts) -> Array:

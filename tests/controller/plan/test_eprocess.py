@@ -1,7 +1,7 @@
 """E-processes: their arithmetic against SciPy, and that they are what they claim to be."""
 
 import math
-from itertools import product
+from itertools import islice, product
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from controller.plan.eprocess import (
     BETTER,
     WORSE,
     Trials,
+    at_any_time,
     by_ratio,
     by_share,
     expected_gain,
@@ -117,6 +118,30 @@ def test_the_path_is_the_mean_of_the_bets_products() -> None:
         for n in (1, 2, 3)
     ]
     assert list(path(seen, view, WORSE, [1.0, 1.0, 1.0])) == pytest.approx(expected)
+
+
+def test_bets_may_begin_with_any_window() -> None:
+    """Half begins at once, a quarter with the third window, the rest never: it stands still."""
+    seen = windows(count(10, 2), count(90, 3), 3)
+    by_window = sum(math.exp(gain(by_ratio(1.0)(seen[0]), factor)) for factor in (4.0, 10.0)) / 2
+    squared, cubed = (
+        sum(math.exp(n * gain(by_ratio(1.0)(seen[0]), factor)) for factor in (4.0, 10.0)) / 2
+        for n in (2, 3)
+    )
+    found = path(seen, by_ratio(1.0), (4.0, 10.0), [1.0] * 3, begin=(0.5, 0.0, 0.25))
+    assert [math.exp(value) for value in found] == pytest.approx(
+        [
+            0.5 * by_window + 0.5,
+            0.5 * squared + 0.5,
+            0.5 * cubed + 0.25 * by_window + 0.25,
+        ]
+    )
+
+
+def test_the_parts_that_begin_later_add_up_to_the_whole() -> None:
+    parts = list(islice(at_any_time(), 1000))
+    assert parts[:3] == pytest.approx([0.8, 0.1, 0.2 / 6])
+    assert math.fsum(parts) == pytest.approx(1 - 0.2 / 1000)
 
 
 def test_clusters_of_four_count_as_one() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.plan.evidence import Count, Evidence, Window
+from controller.plan.evidence import Count, Criterion, Evidence, Window
 from controller.plan.judge import HARM, SAFETY, Outcome, Verdict, judge, outcome_of
 from tests.controller.plan.windows import (
     ERROR_RATE,
@@ -22,6 +22,7 @@ QUIET = (count(15, 0.15), count(135, 1.35))
 BUSY = (count(1500, 15), count(13500, 135))
 BAD = (count(15, 1.5), count(135, 1.35))
 CLEAN = (count(150), count(1350))
+WORST = (count(60, 30), count(240, 2.4))
 
 
 def verdict(found: Evidence, since: float = 0.0) -> Verdict:
@@ -34,7 +35,7 @@ SAID = {
         Outcome.PASS,
         (
             "error-rate: pass: canary 600 of 60,000 (1 %), stable 5,400 of 540,000 (1 %); 1x of "
-            "stable's, tolerated 1.05x; evidence of harm 0.0 of 100, that it is below 2x or 0.5 % "
+            "stable's, tolerated 1.05x; evidence of harm 0.2 of 100, that it is below 2x or 0.5 % "
             "over 1,000,000 of 20"
         ),
     ),
@@ -51,7 +52,7 @@ SAID = {
         Outcome.NOT_ENOUGH_DATA,
         (
             "error-rate: not enough data: canary 6 of 600 (1 %), stable 54 of 5,400 (1 %); 1x of "
-            "stable's, tolerated 1.05x; evidence of harm 0.6 of 100, that it is below 2x or 0.5 % "
+            "stable's, tolerated 1.05x; evidence of harm 0.7 of 100, that it is below 2x or 0.5 % "
             "1.1 of 20; about 2,057 more requests to the canary if it is as good as stable, 34 "
             "min at this rate"
         ),
@@ -80,7 +81,7 @@ SAID = {
         Outcome.NOT_ENOUGH_DATA,
         (
             "success>=99%: not enough data: canary 30 of 3,000 (1 %); tolerated 1 %; evidence of "
-            "harm 0.0 of 100, that it is below 1 % 0.1 of 20; as it stands no number of requests "
+            "harm 0.2 of 100, that it is below 1 % 0.1 of 20; as it stands no number of requests "
             "would show it"
         ),
     ),
@@ -96,7 +97,7 @@ SAID = {
         evidence(*CLEAN, criterion=SUCCESS, number=80, history=()),
         Outcome.PASS,
         (
-            "success>=99%: pass: canary 0 of 12,000 (0 %); tolerated 1 %; evidence of harm 0.4 of "
+            "success>=99%: pass: canary 0 of 12,000 (0 %); tolerated 1 %; evidence of harm 0.5 of "
             "100, that it is below 1 % over 1,000,000 of 20; 7.5 events count as one, as they "
             "come in clusters"
         ),
@@ -223,6 +224,29 @@ def test_one_window_never_fails_a_release_alone() -> None:
     burst = (count(1500, 1500), count(13500))
     assert verdict(evidence(*burst, number=1)).outcome is Outcome.NOT_ENOUGH_DATA
     assert verdict(evidence(*burst, number=2, history=())).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("criterion", "good", "needed"),
+    [
+        (ERROR_RATE, 0, 2),
+        (ERROR_RATE, 20, 3),
+        (ERROR_RATE, 240, 5),
+        (ERROR_RATE, 960, 6),
+        (SUCCESS, 0, 2),
+        (SUCCESS, 20, 4),
+        (SUCCESS, 240, 6),
+        (SUCCESS, 960, 7),
+    ],
+)
+def test_a_canary_that_turns_bad_after_hours_is_found_in_minutes(
+    criterion: Criterion, good: int, needed: int
+) -> None:
+    """Bets that lost all they had in the good hours are not the only ones."""
+    before, after = windows(count(60, 0.3), count(240, 1.2), good), windows(*WORST, 200)
+    said = verdict(replace(evidence(*WORST, criterion=criterion), windows=(*before, *after)))
+    found = next(n for n, value in enumerate(said.curve, 1) if value >= said.harm_limit)
+    assert found - good == needed
 
 
 @pytest.mark.parametrize("number", [1, 4, 40])
