@@ -19,8 +19,8 @@ help: ## list the targets
 # ---- what users and contributors run ------------------------------------------------------------
 
 .PHONY: demo
-demo: $(VENV)/bed.stamp ## a release from start to promotion, with a real proxy and no cluster; KEEP=1 leaves it running
-	@$(BIN)/python -m e2e.demo $(if $(KEEP),--keep)
+demo: $(VENV)/bed.stamp ## a release from start to promotion, with a real proxy and no cluster; KEEP=1 leaves it running, CHECKS=1 lets metrics decide
+	@$(BIN)/python -m e2e.demo $(if $(KEEP),--keep) $(if $(CHECKS),--checks)
 
 .PHONY: test
 test: $(VENV)/dev.stamp ## the tests: units, the simulated world, scenarios on the bed; ARGS="-k NAME" picks some

@@ -9,7 +9,7 @@ from structlog.typing import Processor
 
 from controller.settings import LogFormat, LogLevel
 
-LOUD: Final = ("aiohttp", "asyncio", "kubernetes")
+LOUD: Final = ("aiohttp", "asyncio", "httpcore", "httpx", "kubernetes")
 """Libraries that log what we say ourselves: only their warnings are kept."""
 
 

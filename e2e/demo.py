@@ -14,8 +14,8 @@ from e2e.bed.children import ChildEndedError, MissingProgramError
 from e2e.bed.client import Client
 from e2e.bed.controllerprocess import ControllerProcess
 from e2e.bed.load import Load, ordinary_requests
-from e2e.bed.polling import wait_until
-from e2e.demo_leftovers import Dump, leftovers
+from e2e.demo_checks import ChecksDemo
+from e2e.demo_leftovers import Dump, left_of
 from e2e.demo_screen import Screen, closing_line, screen_for
 from e2e.demo_story import (
     APPLICATION,
@@ -41,8 +41,8 @@ FLAGS = (
 LOAD_RATE, LOAD_COUNT, LOAD_SECONDS = 50.0, 15000, 300.0
 """Requests a second, requests in all and seconds; the load ends at the first of the two bounds."""
 
-LEFT_SECONDS = 15.0
-"""How long the cluster may take to remove what was deleted."""
+IMAGES = {f"deployments/{NAMESPACE}/{APPLICATION}": PROMOTED_IMAGE}
+"""What the application runs in the end."""
 
 LOG_LINES = 25
 """How much of the controller's log a failure shows."""
@@ -83,7 +83,7 @@ class Demo:
         async with traffic.flowing():
             for number, chapter in enumerate(CHAPTERS, start=1):
                 await teller.tell(number, chapter)
-            left = await _left(bed, before)
+            left = await left_of(bed, before, images=IMAGES)
         return self._close(traffic, teller.results(), left)
 
     def _close(self, traffic: Traffic, results: Sequence[str], left: Sequence[str]) -> bool:
@@ -141,23 +141,6 @@ async def _load(bed: Bed) -> Load:
     )
 
 
-async def _left(bed: Bed, before: Dump) -> Sequence[str]:
-    """Say what is left of the controller, when the cluster has had time to clear up."""
-    images = {f"deployments/{NAMESPACE}/{APPLICATION}": PROMOTED_IMAGE}
-    found: Sequence[str] = ()
-
-    async def nothing() -> bool:
-        nonlocal found
-        found = leftovers(before, await bed.dump(), images=images)
-        return not found
-
-    try:
-        await wait_until(nothing, within=LEFT_SECONDS, every=0.1)
-    except TimeoutError:
-        return found
-    return ()
-
-
 def _on_signals(act: Callable[[], object]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, act)
@@ -169,7 +152,7 @@ async def _signalled() -> None:
     await came.wait()
 
 
-async def tell(demo: Demo) -> int:
+async def tell(demo: Demo | ChecksDemo) -> int:
     """Run the demo; the first signal ends it in order, later ones do not hurry the clearing up."""
     running = asyncio.create_task(demo.run())
     stopped = asyncio.Event()
@@ -195,8 +178,13 @@ def main() -> int:
     """Read the flags and tell the story; answers the exit code."""
     parser = argparse.ArgumentParser(prog="python -m e2e.demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave everything up until Ctrl-C")
+    parser.add_argument(
+        "--checks", action="store_true", help="another story: releases that metrics decide"
+    )
     found = parser.parse_args()
-    return asyncio.run(tell(Demo(screen=screen_for(sys.stdout), keep=found.keep)))
+    screen = screen_for(sys.stdout)
+    told = ChecksDemo(screen=screen) if found.checks else Demo(screen=screen, keep=found.keep)
+    return asyncio.run(tell(told))
 
 
 if __name__ == "__main__":

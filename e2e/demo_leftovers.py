@@ -1,9 +1,11 @@
 """What a controller left behind: two dumps of a cluster compared, object by object."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from controller.api import names
+from e2e.bed.bed import Bed
+from e2e.bed.polling import wait_until
 
 Object = Mapping[str, Any]
 Dump = Mapping[str, Object]
@@ -12,8 +14,33 @@ Dump = Mapping[str, Object]
 MADE_BY_THE_CLUSTER = frozenset({"pods", "replicasets", "endpointslices"})
 """They follow from the others; they are looked at only for marks of ours."""
 
+LEFT_SECONDS = 15.0
+"""How long the cluster may take to remove what was deleted."""
+
 EVENTS = "events"
 """They tell what happened, and go by themselves after an hour."""
+
+
+async def left_of(bed: Bed, before: Dump, *, images: Mapping[str, str]) -> Sequence[str]:
+    """Say what is left of the controller, when the cluster has had time to clear up.
+
+    Args:
+        bed: The cluster.
+        before: See `leftovers`, as are `images`.
+        images: What was released.
+    """
+    found: Sequence[str] = ()
+
+    async def nothing() -> bool:
+        nonlocal found
+        found = leftovers(before, await bed.dump(), images=images)
+        return not found
+
+    try:
+        await wait_until(nothing, within=LEFT_SECONDS, every=0.1)
+    except TimeoutError:
+        return found
+    return ()
 
 
 def leftovers(before: Dump, after: Dump, *, images: Mapping[str, str]) -> list[str]:

@@ -24,6 +24,7 @@ from controller.cli.ask import (
     require_release,
     wish_of,
 )
+from controller.cli.checks import checks_data, has_failed
 from controller.cli.follow import Judge, Verdict, follow, never, until_answered, until_settled
 from controller.cli.look import look_around, look_at, overview, world_of
 from controller.cli.undo import put_back, resume, told, undo_of
@@ -93,9 +94,7 @@ def status(
     render = render if service is None else show.single(render, output)
 
     async def work(session: Session) -> Verdict:
-        async def look() -> Sequence[View]:
-            return [await look_at(session, service)] if service else await look_around(session)
-
+        look = _look(session, service)
         first = await look()
         if not (watch or wait):
             show.put(render(first))
@@ -110,6 +109,41 @@ def status(
         )
 
     _finish(_interruptible(work, 0 if watch and not wait else INTERRUPTED))
+
+
+@cli.command("checks")
+@click.argument("service", required=False)
+@click.option("-o", "--output", type=click.Choice(["json", "yaml"]), help="Another form.")
+@click.option("-w", "--watch", is_flag=True, help="Show it again whenever it changes.")
+def checks(*, service: str | None, output: show.Output | None, watch: bool) -> None:
+    """Show what the checks of a release have counted, what that proves, and what is missing.
+
+    Without SERVICE: every enrolled Service of the namespace.
+
+    The exit code is 1 where a check has failed, else 0.
+    """
+    render = show.checks(output)
+    render = render if service is None else show.single(render, output, checks_data)
+
+    async def work(session: Session) -> Verdict:
+        look = _look(session, service)
+        first = await look()
+        if not watch:
+            show.put(render(first))
+            return Verdict(is_good=not any(has_failed(view) for view in first), message="")
+        shown = _shown(render, output, watch=True)
+        return await follow(first, look, never, shown, clock=LoopClock(), timeout_seconds=0)
+
+    _finish(_interruptible(work, 0))
+
+
+def _look(
+    session: Session, service: str | None
+) -> Callable[[], Coroutine[Any, Any, Sequence[View]]]:
+    async def look() -> Sequence[View]:
+        return [await look_at(session, service)] if service else await look_around(session)
+
+    return look
 
 
 def _shown(

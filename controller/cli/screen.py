@@ -75,9 +75,9 @@ def screen(
     """
     lines = [paint(f"{view.service} -n {view.namespace}", "bold")]
     for label, rows in SECTIONS:
-        lines += _section(label, list(rows(view)), paint, width)
+        lines += section(label, list(rows(view)), paint, width)
     if is_wide:
-        lines += _section("Conditions", list(_all_conditions(view)), paint, width)
+        lines += section("Conditions", list(_all_conditions(view)), paint, width)
     return lines
 
 
@@ -85,7 +85,8 @@ LABEL: Final = 14
 """Columns of the left side of a screen."""
 
 
-def _section(label: str, rows: Sequence[Line], paint: Paint, width: int) -> Iterator[str]:
+def section(label: str, rows: Sequence[Line], paint: Paint, width: int) -> Iterator[str]:
+    """Yield entries under a label of their left side, wrapped to the width."""
     texts = [(part, row.colour) for row in rows for part in _wrapped(row, width - LABEL)]
     for position, (text, colour) in enumerate(texts):
         left = label if position == 0 else ""

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final, Literal
+from functools import partial
+from typing import Any, Final, Literal
 
 import click
 import yaml
 
+from controller.cli.checks import checks_data, checks_screen
 from controller.cli.screen import (
     COLUMNS,
     NAMESPACE,
@@ -28,6 +30,8 @@ from controller.cli.view import View, data_of
 
 Output = Literal["wide", "json", "yaml", "name"]
 Render = Callable[[Sequence[View]], list[str]]
+Data = Callable[[View], dict[str, Any]]
+"""What a program is told of a Service."""
 
 HOME: Final = "\x1b[H\x1b[J"
 """Puts the cursor into the first corner and empties what follows."""
@@ -41,30 +45,37 @@ def is_terminal() -> bool:
 
 def screens(output: Output | None) -> Render:
     """Return how `status` prints: the one screen, or data."""
+    draw = partial(screen, is_wide=output == "wide")
+    return _data(data_of).get(output or "", _drawn(draw))
+
+
+def checks(output: Output | None) -> Render:
+    """Return how `checks` prints: the screen about them, or data."""
+    return _data(checks_data).get(output or "", _drawn(checks_screen))
+
+
+def _drawn(draw: Callable[..., list[str]]) -> Render:
+    """Return how screens are printed here, one under the other."""
     colours = is_terminal() and not os.environ.get("NO_COLOR")
+    paint = ansi if colours else plain
     width = shutil.get_terminal_size((WIDTH, 24)).columns if is_terminal() else WIDTH
 
     def render(views: Sequence[View]) -> list[str]:
         lines: list[str] = []
         for view in views:
             lines += [""] if lines else []
-            lines += screen(
-                view,
-                paint=ansi if colours else plain,
-                width=width,
-                is_wide=output == "wide",
-            )
+            lines += draw(view, paint=paint, width=width)
         return lines
 
-    return DATA.get(output or "", render)
+    return render
 
 
-def single(render: Render, output: Output | None) -> Render:
+def single(render: Render, output: Output | None, data: Data = data_of) -> Render:
     """Return the form of one named Service: data without a list around it."""
     if output == "json":
-        return lambda views: _json(data_of(views[0]))
+        return lambda views: _json(data(views[0]))
     if output == "yaml":
-        return lambda views: _yaml(data_of(views[0]))
+        return lambda views: _yaml(data(views[0]))
     return render
 
 
@@ -72,7 +83,7 @@ def tables(output: Output | None, *, with_namespace: bool) -> Render:
     """Return how `list` prints: one line for each Service, or data."""
     columns: list[Column] = [NAMESPACE] if with_namespace else []
     columns += [*COLUMNS, *(WIDE if output == "wide" else ())]
-    return DATA.get(output or "", lambda views: table(views, columns))
+    return _data(data_of).get(output or "", lambda views: table(views, columns))
 
 
 def _json(data: object) -> list[str]:
@@ -84,15 +95,17 @@ def _yaml(data: object) -> list[str]:
     return text.splitlines()
 
 
-def _items(views: Sequence[View]) -> dict[str, object]:
-    return {"items": [data_of(view) for view in views]}
+def _data(data: Data) -> dict[str, Render]:
+    """Return the forms for programs."""
 
+    def items(views: Sequence[View]) -> dict[str, object]:
+        return {"items": [data(view) for view in views]}
 
-DATA: Final[dict[str, Render]] = {
-    "json": lambda views: _json(_items(views)),
-    "yaml": lambda views: _yaml(_items(views)),
-    "name": lambda views: [f"service/{view.service}" for view in views],
-}
+    return {
+        "json": lambda views: _json(items(views)),
+        "yaml": lambda views: _yaml(items(views)),
+        "name": lambda views: [f"service/{view.service}" for view in views],
+    }
 
 
 def put(lines: Sequence[str]) -> None:

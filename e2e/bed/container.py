@@ -9,6 +9,9 @@ from e2e.bed.workloads.cluster import Object, annotations_of, labels_of
 START, STOP, LATENCY, ERRORS = "bed/start", "bed/stop", "bed/latency", "bed/errors"
 """Annotations of the pod template: see `Settings`."""
 
+FLAKY, SLOW = 0.3, 0.4
+"""Share of errors of a version whose tag says `flaky`; seconds that one with `slow` takes."""
+
 STOP_MODES = ("now", "drain", "serve")
 
 
@@ -16,7 +19,8 @@ STOP_MODES = ("now", "drain", "serve")
 class Settings:
     """How the container of one pod behaves; read from the pod.
 
-    An image whose name contains `bad` never becomes ready, one with `crash` never listens.
+    An image whose name contains `bad` never becomes ready, one with `crash` never listens. A tag
+    with `flaky` or `slow` overrides the annotations of errors or latency (`FLAKY`, `SLOW`).
     """
 
     namespace: str
@@ -98,18 +102,18 @@ def settings_of(pod: Object, default_start_seconds: float = 0.0) -> Settings:
     stop = notes.get(STOP, "now")
     if stop not in STOP_MODES:
         raise ValueError(f"annotation {STOP} is {stop!r}; allowed: {', '.join(STOP_MODES)}")
-    probe = _probe(container)
+    probe, version = _probe(container), _tag(image)
     return Settings(
         namespace=pod["metadata"]["namespace"],
         pod=pod["metadata"]["name"],
         image=image,
-        version=_tag(image),
+        version=version,
         track=labels_of(pod).get("serinus.dev/track", "stable"),
         ports=_ports(container, probe),
         start_seconds=float(notes.get(START, default_start_seconds)),
         stop=stop,
-        latency_seconds=float(notes.get(LATENCY, 0)) / 1000,
-        error_share=float(notes.get(ERRORS, 0)),
+        latency_seconds=SLOW if "slow" in version else float(notes.get(LATENCY, 0)) / 1000,
+        error_share=FLAKY if "flaky" in version else float(notes.get(ERRORS, 0)),
         pre_stop_seconds=_pre_stop(container),
         probe=probe,
     )

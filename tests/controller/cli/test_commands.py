@@ -10,7 +10,7 @@ import yaml
 
 from controller.api import names
 from controller.api.objects import revision_of, template_of
-from controller.api.status import Known, Outcome, Status
+from controller.api.status import Judged, Known, Outcome, Status
 from controller.cli import show
 from e2e.bed.apiserver.calls import Call
 from e2e.bed.apiserver.errors import ApiError
@@ -38,6 +38,39 @@ def run(hand: Hand, deployment: Json, *sets: Json) -> Json:
         owner = {**meta["ownerReferences"][0], "uid": stored["metadata"]["uid"]}
         hand.has("replicasets", {**entry, "metadata": {**meta, "ownerReferences": [owner]}})
     return stored
+
+
+class TestChecks:
+    PASSED = Judged(check="error-rate", outcome="pass", message="error-rate: pass: good")
+    FAILED = Judged(check="success>=99%", outcome="fail")
+
+    def test_shows_what_they_say(self, hand: Hand) -> None:
+        tell(hand, in_canary(checks=(self.PASSED,)))
+        found = hand("checks", "myapp")
+        assert found.exit_code == 0, found.output
+        assert found.output.splitlines()[-2:] == ["error-rate: pass", "  In words    good"]
+
+    def test_is_1_where_one_has_failed(self, hand: Hand) -> None:
+        tell(hand, in_canary(checks=(self.PASSED, self.FAILED)))
+        assert hand("checks", "myapp").exit_code == 1
+
+    def test_without_a_name_shows_every_enrolled_service(self, hand: Hand) -> None:
+        tell(hand, in_canary(checks=(self.PASSED,)))
+        other = service(idle())
+        other["metadata"] = {**other["metadata"], "name": "another"}
+        hand.has("services", other)
+        lines = hand("checks").output.splitlines()
+        assert [line for line in lines if line.endswith("-n canary")] == [
+            "another -n canary",
+            "myapp -n canary",
+        ]
+
+    def test_data_is_what_the_annotation_says(self, hand: Hand) -> None:
+        tell(hand, in_canary(checks=(self.PASSED,)))
+        found = json.loads(hand("checks", "myapp", "-o", "json").output)
+        assert [check["outcome"] for check in found["checks"]] == ["pass"]
+        assert yaml.safe_load(hand("checks", "myapp", "-o", "yaml").output) == found
+        assert json.loads(hand("checks", "-o", "json").output) == {"items": [found]}
 
 
 class TestStatus:
