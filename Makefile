@@ -64,6 +64,10 @@ cover: $(VENV)/dev.stamp ## every branch of the decisions and the words is teste
 kills: $(VENV)/bed.stamp ## SIGKILL and SIGSTOP at random moments of releases under load; KILLS=100 SEED=1
 	@$(BIN)/python -m e2e.kills --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
 
+.PHONY: fuzz
+fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp ## anything in annotations, in any order; SECONDS=600 SEED=1, ARGS="--runs 10000"
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1) $(ARGS)
+
 .PHONY: mutants
 mutants: $(VENV)/dev.stamp $(VENV)/mutants.stamp ## small mistakes in plan/ and api/ that the unit tests must notice; ARGS="plan/ramp" picks some
 	@$(BIN)/python -m tests.mutants $(ARGS)

@@ -1,0 +1,1 @@
+"""Writes anything into annotations, in any order, and looks at what comes of it."""

@@ -1,0 +1,120 @@
+"""Annotations as people and tools write them: valid, at the edge, wrong, and against each other."""
+
+import string
+from collections.abc import Mapping
+
+from hypothesis import strategies as st
+
+from controller.api import names
+
+MARK = "Zq7"
+"""Stands in every account here: nowhere but in a canary Ingress may it turn up."""
+
+_ID = string.ascii_letters + string.digits
+_WEIGHTS = st.integers(0, 100).map(str)
+_DURATIONS = st.builds("{}{}".format, st.integers(1, 90), st.sampled_from("smh"))
+_REVISIONS = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=12)
+_OBJECTS = st.sampled_from(["myapp", "other", "a", "a" * 63, "0-0"])
+_SEPARATORS = st.sampled_from([",", ", ", " , ", ",,"])
+
+
+def _joined(items: st.SearchStrategy[str], most: int) -> st.SearchStrategy[str]:
+    return st.builds(str.join, _SEPARATORS, st.lists(items, min_size=1, max_size=most))
+
+
+accounts = st.builds(str.__add__, st.just(MARK), st.text(_ID + "._~@+-", max_size=61))
+"""Every account is one, whatever follows the mark."""
+_ENDS = st.one_of(
+    st.text("0123456789", min_size=1, max_size=4),
+    st.text("0123456789abcdef", min_size=1, max_size=4),
+)
+suffixes = _joined(st.one_of(_ENDS, st.builds("{}-{}".format, _ENDS, _ENDS)), 6)
+_STEPS = st.lists(st.integers(1, 100), min_size=1, max_size=6, unique=True).flatmap(
+    lambda weights: st.lists(
+        st.one_of(st.just(""), _DURATIONS.map("/".__add__)),
+        min_size=len(weights),
+        max_size=len(weights),
+    ).map(
+        lambda ends: ", ".join(
+            f"{weight}{end}" for weight, end in zip(sorted(weights), ends, strict=True)
+        )
+    )
+)
+
+GOOD: Mapping[str, st.SearchStrategy[str]] = {
+    names.WEIGHT: _WEIGHTS,
+    names.STEPS: _STEPS,
+    names.HEADER: st.sampled_from(["X-Account", "X-User", "A", "x" * 63]),
+    names.HEADER_VALUES: st.builds(
+        str.join,
+        st.sampled_from([", ", " ", "\n", ",\n"]),
+        st.lists(accounts, min_size=1, max_size=8),
+    ),
+    names.HEADER_SUFFIXES: suffixes,
+    names.COOKIE: st.text(string.ascii_lowercase + string.digits + "_-", min_size=1, max_size=64),
+    names.QUERY: _joined(st.just("beta=1"), 1),
+    names.REPLICAS: st.one_of(
+        st.just("auto"), st.integers(1, 9).map(str), st.integers(1, 100).map("{}%".format)
+    ),
+    names.PROMOTION: st.sampled_from(
+        [
+            "manual",
+            "auto",
+            "in-place",
+            "shift-then-roll",
+            "auto, in-place",
+            "manual,shift-then-roll",
+        ]
+    ),
+    names.CHECKS: st.sampled_from(["error-rate", "latency<=1.5x", "restarts", "success>=99%"]),
+    names.READY_DEADLINE: _DURATIONS,
+    names.DEPLOYMENT: _OBJECTS,
+    names.INGRESSES: _joined(_OBJECTS, 2),
+    names.ACCEPT: st.sampled_from(["affinity", "recreate", "affinity, recreate"]),
+    names.ACTION: st.one_of(
+        st.sampled_from(["abort", "pause", "continue"]),
+        st.builds("{}:{}".format, st.sampled_from(["promote", "retry", "abort"]), _REVISIONS),
+    ),
+}
+"""What fits each key, or nearly always does."""
+
+ODD = st.sampled_from(
+    [
+        "", " ", "\n", "0", "00", "100", "101", "-1", "1e2", "5 ", " 5", "5\n", "9" * 400, "NaN",
+        "\u0665", "\uff15", "always", "never", "Always", "x\t", "x;", "5/10m, 5/10m", "50, 25",
+        "5/0s", "5/8d", "5/169h", "manual, auto", "in-place,shift-then-roll", "promote", "promote:",
+        "retry:V2", "abort:" + "a" * 64, "Host", "X-Forwarded-For", "X_Account", "content-length",
+        "^.*$", "(?:a|b)", "a{2}", "a,b", "%", "0%", "101%", "10000", "auto,auto", "00-4", "04-00",
+        "00-24, a", "12345", "kube-system/myapp", "$(reboot)", "${jndi:x}", "'\"`", "a" * 65, "é",
+        "\u2028", "{}", "null", "x=1", "=", "myapp, myapp", "nobody",
+    ]
+)  # fmt: skip
+"""What people write by mistake, and what others try."""
+_ODD_ACCOUNTS = st.sampled_from(
+    [f"{MARK}, always", f"{MARK} NEVER", f"{MARK}\t", f"{MARK};", f"-{MARK}", f"{MARK}é", MARK * 30]
+)
+
+KEYS = st.sampled_from(names.USER_KEYS)
+TYPOS = st.sampled_from(
+    ["serinus.dev/wieght", "serinus.dev/Weight", "Serinus.dev/weight", "serinus.dev/header-value",
+     "serinus.dev/canary", "serinus.dev/held", "serinus.dev/"]
+)  # fmt: skip
+_ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> tuple[str, str]:
+    """Draw a key and a value: three of four fit each other."""
+    key = draw(KEYS)
+    odd = [ODD, _ANY, _ODD_ACCOUNTS] if key == names.HEADER_VALUES else [ODD, _ANY]
+    values = draw(st.sampled_from([GOOD[key], GOOD[key], GOOD[key], st.one_of(odd)]))
+    return key, draw(values)
+
+
+@st.composite
+def annotations(draw: st.DrawFn) -> dict[str, str]:
+    """Draw all annotations of a Service at once; one of sixteen has a key that is none."""
+    found = dict(draw(st.lists(entries(), max_size=8)))
+    if draw(st.integers(0, 15)) == 0:
+        found[draw(TYPOS)] = draw(ODD)
+    return found
