@@ -7,14 +7,16 @@ kept here is only what can be asked again.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import structlog
 
-from controller.api.errors import EvidenceError
+from controller.api.errors import ClusterError, EvidenceError
+from controller.api.objects import POD, Kind
 from controller.api.series import Series
+from controller.cluster.client import Listing
 from controller.cluster.clock import Clock, finished
 from controller.cluster.workqueue import WorkQueue
 from controller.plan.counting import Grid, Reading, windows_of
@@ -30,6 +32,8 @@ from controller.plan.inquiry import (
     tried_of,
     unanswered,
 )
+from controller.plan.restarts import Containers, containers_of
+from controller.plan.sources import Plane
 from controller.tracker import Key
 
 ASKED_AT_ONCE: Final = 4
@@ -47,6 +51,13 @@ class Asked(Protocol):
         """Return every series of a query; raises `EvidenceError` where there is no answer."""
 
 
+class Pods(Protocol):
+    """The API server, as one verb."""
+
+    async def list(self, kind: Kind, namespace: str | None, *, labels: str = "") -> Listing:
+        """Read all objects that match."""
+
+
 @dataclass(slots=True)
 class _Known:
     """What was found out about one release, as far as it cannot change any more."""
@@ -60,7 +71,8 @@ class Gatherer:
     """Keeps the newest answers about each release that asks.
 
     Args:
-        server: the metrics server; None: nothing is ever asked.
+        server: the metrics server; None: there is none.
+        pods: asked for pods.
         changed: told of a release about which there are new answers.
         now: the time at the API server, by which releases are stamped.
         clock: what waits are measured with.
@@ -70,11 +82,13 @@ class Gatherer:
         self,
         server: Asked | None,
         *,
+        pods: Pods,
         changed: Callable[[Key], None],
         now: Callable[[], datetime],
         clock: Clock | None = None,
     ) -> None:
         self._server = server
+        self._pods = pods
         self._changed = changed
         self._now = now
         self._queue = WorkQueue[Key](clock=clock)
@@ -91,7 +105,7 @@ class Gatherer:
         if inquiry is None:
             self._known.pop(key, None)
             self._newest.pop(key, None)
-        elif self._server is not None and (known is None or known.inquiry != inquiry):
+        elif known is None or known.inquiry != inquiry:
             self._known[key] = _Known(inquiry)
             self._queue.add(key)
 
@@ -110,32 +124,54 @@ class Gatherer:
         while (key := await self._queue.get()) is not None:
             known = self._known.get(key)
             try:
-                if known is not None and self._server is not None:
-                    await self._ask(key, known, self._server)
+                if known is not None:
+                    await self._ask(key, known)
             finally:
                 self._queue.done(key)
 
-    async def _ask(self, key: Key, known: _Known, server: Asked) -> None:
-        at = self._now().timestamp()
-        try:
-            found = await _Round(known, server, at).gathered()
-        except EvidenceError as error:
-            log.warning("metrics server did not answer", error=str(error), service="/".join(key))
-            found = unanswered(known.inquiry, at, str(error))
-        except Exception as error:
-            # One release without evidence holds; the others and their aborts go on.
-            log.exception("questions were ended by a bug", service="/".join(key))
-            found = unanswered(known.inquiry, at, f"a bug: {type(error).__name__}")
+    async def _ask(self, key: Key, known: _Known) -> None:
+        found = await self._gathered(key, known)
         if self._known.get(key) is known:
             self._newest[key] = found
             self._queue.add_after(key, known.inquiry.next_after(self._now().timestamp()))
             self._changed(key)
 
+    async def _gathered(self, key: Key, known: _Known) -> Gathered:
+        """Ask both servers; one release without evidence holds, the others go on."""
+        at = self._now().timestamp()
+        try:
+            containers = await self._containers(key, known.inquiry)
+            return replace(await self._counted(key, known, at), containers=containers)
+        except Exception as error:
+            log.exception("questions were ended by a bug", service="/".join(key))
+            return unanswered(known.inquiry, at, f"a bug: {type(error).__name__}")
+
+    async def _counted(self, key: Key, known: _Known, at: float) -> Gathered:
+        try:
+            return await _Round(known, self._server, at).gathered()
+        except EvidenceError as error:
+            log.warning("metrics server did not answer", error=str(error), service="/".join(key))
+            return unanswered(known.inquiry, at, str(error))
+
+    async def _containers(self, key: Key, inquiry: Inquiry) -> Containers | None:
+        """Return the containers of both sides; None where no check wants to know."""
+        if inquiry.pods is None:
+            return None
+        namespace, _ = key
+        try:
+            canary, stable = [
+                await self._pods.list(POD, namespace, labels=labels) for labels in inquiry.pods
+            ]
+        except ClusterError as error:
+            return Containers(problem=str(error))
+        since = datetime.fromtimestamp(inquiry.since, UTC)
+        return containers_of(canary.items, stable.items, since)
+
 
 class _Round:
     """One set of questions: each is asked once, however many checks look at the answer."""
 
-    def __init__(self, known: _Known, server: Asked, at: float) -> None:
+    def __init__(self, known: _Known, server: Asked | None, at: float) -> None:
         self._known = known
         self._inquiry = known.inquiry
         self._server = server
@@ -149,16 +185,21 @@ class _Round:
             EvidenceError: the metrics server left a question without an answer.
         """
         evidence = [await self._look(look) for look in self._inquiry.looks]
-        tried = await self._tried() if self._inquiry.wants_coverage else None
-        return Gathered(inquiry=self._inquiry, at=self._at, evidence=tuple(evidence), tried=tried)
+        plane = self._inquiry.plane if self._inquiry.wants_coverage else None
+        return Gathered(
+            inquiry=self._inquiry,
+            at=self._at,
+            evidence=tuple(evidence),
+            tried=await self._tried(plane) if plane is not None else None,
+        )
 
-    async def _tried(self) -> Tried:
-        query, tell = self._inquiry.plane.kinds(self._inquiry.scrape_seconds)
+    async def _tried(self, plane: Plane) -> Tried:
+        query, tell = plane.kinds(self._inquiry.scrape_seconds)
         series = list(await self._before(query, self._inquiry.before_grid))
         grid = self._inquiry.tried_grid(self._at)
         if grid is not None:
             series += await self._answer(query, grid)
-        return tried_of(self._inquiry, series, tell, self._at)
+        return tried_of(self._inquiry, plane, series, tell, self._at)
 
     async def _before(self, query: str, grid: Grid) -> tuple[Series, ...]:
         """Return the answer for the time before the release, which is asked for once."""
@@ -188,6 +229,8 @@ class _Round:
         return found
 
     async def _answer(self, query: str, grid: Grid) -> tuple[Series, ...]:
+        if self._server is None:
+            raise EvidenceError("there is no metrics server")
         if (query, grid) not in self._answers:
             self._answers[query, grid] = await self._server.samples(
                 query, start=grid.start, end=grid.ends(grid.windows), step=grid.step

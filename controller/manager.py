@@ -94,7 +94,11 @@ class Manager:
         )
         self._elector = self._new_elector(client) if settings.leader_elect else None
         self._gatherer = Gatherer(
-            server, changed=self.queue.add, now=client.server_time, clock=self._clock
+            server,
+            pods=client,
+            changed=self.queue.add,
+            now=client.server_time,
+            clock=self._clock,
         )
         self._reconciler = Reconciler(
             client=client,

@@ -91,8 +91,10 @@ async def releases(bed: Bed) -> None:
     """Promote one release, abort the next, and leave: every write that there is."""
     await bed.api.patch("services", "myapp", {"metadata": {"labels": {names.CANARY: "enabled"}}})
     await ready(bed)
+    await annotate(bed, checks="restarts")
     await ship(bed, "v2")
     await weigh(bed, 50)
+    await passes(bed, "restarts")
     await bed.api.patch("services", "myapp", {"spec": {"ports": [PORT]}})
     await our_port_follows(bed)
     await weigh(bed, 0)
@@ -157,6 +159,16 @@ async def reaches(bed: Bed, stage: str) -> None:
         return (await status_of(bed)).get("stage") == stage
 
     await wait_until(is_there, within=PATIENCE, every=0.1, what=f"the stage is {stage}")
+
+
+async def passes(bed: Bed, check: str) -> None:
+    """Wait until a check has passed."""
+
+    async def has_passed() -> bool:
+        said = (await status_of(bed)).get("checks") or ()
+        return any((one["check"], one["outcome"]) == (check, "pass") for one in said)
+
+    await wait_until(has_passed, within=PATIENCE, every=0.1, what=f"{check} passes")
 
 
 async def ready(bed: Bed) -> None:

@@ -42,6 +42,7 @@ class Kind:
 
 
 SERVICE = Kind(group="", version="v1", plural="services", name="Service")
+POD = Kind(group="", version="v1", plural="pods", name="Pod")
 EVENT = Kind(group="", version="v1", plural="events", name="Event")
 DEPLOYMENT = Kind(group="apps", version="v1", plural="deployments", name="Deployment")
 REPLICA_SET = Kind(group="apps", version="v1", plural="replicasets", name="ReplicaSet")

@@ -1,13 +1,15 @@
 """What the checks of a release say, and what follows: a failure ends it, doubt holds the step."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from controller.api.check import Check
 from controller.api.intent import Intent
 from controller.api.objects import backend_service, ingress_paths, moment_of, name_of, stamp
 from controller.plan.actions import end
 from controller.plan.checks import Hold
 from controller.plan.coverage import Tried, covered
+from controller.plan.discovery import selector_of
 from controller.plan.draft import Draft
 from controller.plan.evidence import STALE_SCRAPES
 from controller.plan.inquiry import Gathered, Inquiry, unanswered
@@ -15,14 +17,21 @@ from controller.plan.judge import Outcome, Verdict, judge
 from controller.plan.observed import Parameters
 from controller.plan.record import Record
 from controller.plan.release import Release, Roll
+from controller.plan.restarts import Containers, restarted
 from controller.plan.sources import Nginx, Plane, Traefik, Upstream
 from controller.plan.stages import Stage
 from controller.plan.wording import number_text
+from controller.plan.workload import canary_selector
 
 ANSWER_SECONDS = 15.0
 """From the end of a window to the answers about it, at most: later ones are no evidence."""
 JUDGED = frozenset({Stage.STARTING, Stage.CANARY, Stage.PROMOTING})
 """Stages in which checks have a say."""
+RESTARTS = "restarts"
+"""The check that needs no metrics server."""
+UNKNOWN_SCRAPE_SECONDS = 15.0
+"""Without a metrics server pods are looked at as often as one would look at the proxy."""
+UNASKED = "nobody was asked"
 REASONS = {
     Outcome.FAIL: "ChecksFailed",
     Outcome.NO_DATA: "ChecksWithoutData",
@@ -68,28 +77,39 @@ def inquiry_of(release: Release, record: Record | None) -> Inquiry | None:
     The end of a release is recorded by a write that may be lost: until it is seen, the answers are
     needed, or the next pass would know nothing of the failure.
     """
-    intent, scrape = release.intent, release.parameters.scrape_seconds
+    intent = release.intent
     exposed = moment_of(record.exposed) if record is not None else None
-    plane = plane_of(release.parameters, upstreams_of(release))
-    if intent is None or not intent.checks or None in (exposed, scrape, plane):
+    if intent is None or not intent.checks or exposed is None:
         return None
     if release.is_concluded or release.is_rejected:
         return None
-    assert exposed is not None
-    assert scrape is not None
-    assert plane is not None
+    names = {check.name for check in intent.checks}
+    plane = _plane(release.parameters, upstreams_of(release)) if names - {RESTARTS} else None
     has_rules = bool(intent.accounts or intent.suffixes or intent.cookie)
     return Inquiry(
         since=exposed.timestamp(),
-        checks=tuple(check for check in intent.checks if check.name != "restarts"),
+        checks=intent.checks,
         plane=plane,
-        scrape_seconds=scrape,
-        has_testers=has_rules and not plane.tells_testers,
+        scrape_seconds=release.parameters.scrape_seconds or UNKNOWN_SCRAPE_SECONDS,
+        pods=_pods(release) if RESTARTS in names else None,
+        has_testers=has_rules and plane is not None and not plane.tells_testers,
     )
 
 
-def plane_of(parameters: Parameters, upstreams: tuple[Upstream, ...]) -> Plane | None:
-    """Return how the data plane counts; None where nobody said which one it is."""
+def _pods(release: Release) -> tuple[str, str]:
+    """Return the label selectors of the canary's pods and of stable's."""
+    ours = canary_selector(release.observed.name)
+    return _selector(ours), _selector(selector_of(release.observed.service or {}))
+
+
+def _selector(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
+def _plane(parameters: Parameters, upstreams: tuple[Upstream, ...]) -> Plane | None:
+    """Return how the data plane counts; None where that is not known: refused elsewhere."""
+    if parameters.scrape_seconds is None:
+        return None
     match parameters.dialect:
         case "traefik":
             return Traefik(upstreams=upstreams)
@@ -132,20 +152,33 @@ def verdicts_of(release: Release) -> tuple[Verdict, ...]:
 def _problem(inquiry: Inquiry, gathered: Gathered | None, now: float) -> str:
     """Return why the newest answers are none for this release now; "" where they are."""
     if gathered is None or gathered.inquiry != inquiry:
-        return "the metrics server has not answered yet"
+        return "nothing was answered yet"
     past = now - gathered.at
     if past > STALE_SCRAPES * inquiry.step_at(now) + ANSWER_SECONDS:
-        return f"the metrics server was asked {number_text(past)} s ago"
+        return f"the newest answers are {number_text(past)} s old"
     return ""
 
 
 def _verdicts(gathered: Gathered, since: float) -> tuple[Verdict, ...]:
     counted = iter(judge(gathered.evidence, since))
-    tried = gathered.tried or Tried(problem="the metrics server was not asked")
     return tuple(
-        covered(check, tried) if check.name == "coverage" else next(counted)
+        _of_its_own(check, gathered) or next(counted, _unasked(check))
         for check in gathered.inquiry.checks
     )
+
+
+def _of_its_own(check: Check, gathered: Gathered) -> Verdict | None:
+    """Return the verdict of a check that is not judged by counts of events; None: it is."""
+    if check.name == "coverage":
+        return covered(check, gathered.tried or Tried(problem=UNASKED))
+    if check.name == RESTARTS:
+        return restarted(check, gathered.containers or Containers(problem=UNASKED))
+    return None
+
+
+def _unasked(check: Check) -> Verdict:
+    outcome = Outcome.NO_DATA
+    return Verdict(check=check.text, outcome=outcome, message=f"{check.text}: {outcome}: {UNASKED}")
 
 
 _judged = lru_cache(maxsize=1024)(_verdicts)

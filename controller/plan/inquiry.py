@@ -15,6 +15,7 @@ from controller.plan.counting import GAP, Grid, Reading, windows_of
 from controller.plan.coverage import LOOKS, Telling, Tried, kinds_of
 from controller.plan.criteria import criterion_of
 from controller.plan.evidence import Count, Criterion, Evidence, Window
+from controller.plan.restarts import Containers
 from controller.plan.sources import Plane, edge_for, faster_by_edge
 
 CHUNK_WINDOWS = 240
@@ -38,16 +39,18 @@ class Inquiry:
 
     Attributes:
         since: Unix time at which the canary was first seen exposed.
-        checks: those that are judged by counts, in the user's order.
-        plane: how the data plane counts.
+        checks: in the user's order.
+        plane: how the data plane counts; None: nobody asks.
         scrape_seconds: how often the metrics server looks; the length of a window.
+        pods: label selectors of the canary's pods and of stable's; None: nobody asks.
         has_testers: rules lead requests to the canary, whatever the weight.
     """
 
     since: float
     checks: tuple[Check, ...]
-    plane: Plane
-    scrape_seconds: float
+    plane: Plane | None = None
+    scrape_seconds: float = 15.0
+    pods: tuple[str, str] | None = None
     has_testers: bool = False
 
     @property
@@ -93,7 +96,7 @@ class Inquiry:
     @property
     def wants_coverage(self) -> bool:
         """Tell whether kinds of requests are asked for."""
-        return any(check.name == "coverage" for check in self.checks)
+        return self.plane is not None and any(check.name == "coverage" for check in self.checks)
 
     def is_settled(self, grid: Grid, now: float) -> bool:
         """Tell whether nothing that was counted in these moments can still come in."""
@@ -117,19 +120,21 @@ class Inquiry:
     @cached_property
     def looks(self) -> tuple["Look", ...]:
         """What each check has to be told, in the user's order."""
-        return tuple(self._looks())
+        return tuple(self._looks(self.plane)) if self.plane is not None else ()
 
-    def _looks(self) -> Iterator["Look"]:
-        errors, slow = (
-            self.plane.errors(self.scrape_seconds),
-            self.plane.slow(0, self.scrape_seconds),
-        )
+    def _looks(self, plane: Plane) -> Iterator["Look"]:
+        errors, slow = plane.errors(self.scrape_seconds), plane.slow(0, self.scrape_seconds)
         for check in self.checks:
             criterion = criterion_of(check)
             if criterion is not None:
                 query, reading = slow if check.name == "latency" else errors
                 yield Look(
-                    inquiry=self, check=check, criterion=criterion, query=query, errors=reading
+                    inquiry=self,
+                    plane=plane,
+                    check=check,
+                    criterion=criterion,
+                    query=query,
+                    errors=reading,
                 )
 
 
@@ -142,6 +147,7 @@ class Look:
     """
 
     inquiry: Inquiry
+    plane: Plane
     check: Check
     criterion: Criterion
     query: str
@@ -156,7 +162,7 @@ class Look:
         """
         if self.check.name != "latency":
             return self.errors
-        faster = faster_by_edge(before, self.inquiry.plane)
+        faster = faster_by_edge(before, self.plane)
         asked = self.check.edge_seconds
         if asked is None and max(faster.values(), default=0.0) < EDGE_REQUESTS:
             return (
@@ -166,7 +172,7 @@ class Look:
         edge = edge_for(asked, faster)
         if edge is None:
             return "the metrics server knows no durations of this Service"
-        return self.inquiry.plane.slow(edge, self.inquiry.scrape_seconds)[1]
+        return self.plane.slow(edge, self.inquiry.scrape_seconds)[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -180,12 +186,14 @@ class Gathered:
         at: Unix time at which it was asked.
         evidence: for each of `inquiry.looks`.
         tried: what the canary was asked; None where no check wants to know.
+        containers: those of both sides; None where no check wants to know.
     """
 
     inquiry: Inquiry
     at: float
     evidence: tuple[Evidence, ...] = ()
     tried: Tried | None = None
+    containers: Containers | None = None
 
 
 def history_of(before: Sequence[Series], reading: Reading, grid: Grid) -> tuple[Count, ...]:
@@ -213,11 +221,14 @@ def evidence_of(look: Look, history: tuple[Count, ...], windows: tuple[Window, .
     )
 
 
-def tried_of(inquiry: Inquiry, series: Iterable[Series], tell: Telling, now: float) -> Tried:
+def tried_of(
+    inquiry: Inquiry, plane: Plane, series: Iterable[Series], tell: Telling, now: float
+) -> Tried:
     """Return what the canary was asked, by counters before and after its first exposure.
 
     Args:
         inquiry: of the release.
+        plane: how the data plane counts.
         series: a counter may be among them twice, once for each time.
         tell: what each counts.
         now: Unix time.
@@ -226,7 +237,7 @@ def tried_of(inquiry: Inquiry, series: Iterable[Series], tell: Telling, now: flo
     newest = max((entry.samples[-1][0] for entry in found if entry.samples), default=inquiry.since)
     return Tried(
         kinds=kinds_of(found, tell, inquiry.since),
-        untold=inquiry.plane.untold,
+        untold=plane.untold,
         seconds=now - inquiry.since,
         age_seconds=max(0.0, now - newest),
         scrape_seconds=inquiry.scrape_seconds,
@@ -251,6 +262,7 @@ def unanswered(inquiry: Inquiry, at: float, problem: str) -> Gathered:
         at=at,
         evidence=tuple(nothing(look, problem) for look in inquiry.looks),
         tried=Tried(problem=problem),
+        containers=Containers(problem=problem),
     )
 
 

@@ -83,12 +83,9 @@ def _checks(observed: Observed, found: Found) -> Refusal | None:
     intent, parameters = found.intent, observed.parameters
     if intent is None or not intent.checks:
         return None
-    asked = ", ".join(check.text for check in intent.checks)
-    if any(check.name == "restarts" for check in intent.checks):
-        return Refusal(
-            reason="ChecksUnsupported",
-            message=f"{names.CHECKS}: restarts is not supported yet: remove it",
-        )
+    asked = ", ".join(check.text for check in intent.checks if check.name != "restarts")
+    if not asked:
+        return None
     if parameters.scrape_seconds is None:
         return Refusal(
             reason="ChecksWithoutPrometheus",

@@ -57,6 +57,8 @@ class _Pod:
     started: str
     ready: bool = False
     restarts: int = 0
+    died: str = ""
+    """When the container crashed last; empty while it never did."""
     waiting: str = "ContainerCreating"
     """Why the container does not run; empty while it does."""
     message: str = ""
@@ -237,7 +239,7 @@ class Kubelet:
         finally:
             probing.cancel()
         pod.container.kill()
-        pod.ready, pod.waiting = False, "CrashLoopBackOff"
+        pod.ready, pod.waiting, pod.died = False, "CrashLoopBackOff", self._stamp()
         await self._write(pod)
         await asyncio.sleep(self._backoff(pod))
 
@@ -312,6 +314,7 @@ def _status(pod: _Pod, current: Object, stamp: str, *, ended: bool) -> dict[str,
                 "started": not pod.waiting and not ended,
                 "restartCount": pod.restarts,
                 "state": _state(pod, stamp, ended=ended),
+                "lastState": _last_state(pod),
             }
             for container in current["spec"]["containers"]
         ],
@@ -324,6 +327,13 @@ def _condition(current: Object, kind: str, value: bool, stamp: str) -> dict[str,
     kept = before is not None and before["status"] == status
     since = before["lastTransitionTime"] if before is not None and kept else stamp
     return {"type": kind, "status": status, "lastTransitionTime": since}
+
+
+def _last_state(pod: _Pod) -> Mapping[str, Any]:
+    if not pod.died:
+        return {}
+    times = {"startedAt": pod.started, "finishedAt": pod.died}
+    return {"terminated": {"exitCode": 1, "reason": "Error", **times}}
 
 
 def _state(pod: _Pod, stamp: str, *, ended: bool) -> Mapping[str, Any]:

@@ -91,7 +91,12 @@ class Bench:
             queue=self.queue,
             decide=self._decide,
             hold=lambda: "admission",
-            gatherer=Gatherer(None, changed=lambda _key: None, now=lambda: START),
+            gatherer=Gatherer(
+                None,
+                pods=self.world.server,
+                changed=lambda _key: None,
+                now=self.world.server.server_time,
+            ),
             monotonic=self.world.clock.monotonic,
         )
 

@@ -70,16 +70,24 @@ def test_both_overlays_give_the_same_rights() -> None:
 
 def test_every_watched_kind_may_be_listed_and_watched() -> None:
     rights = granted(kustomized("rights"))
-    for verb in ("list", "watch"):
+    watched = {(kind.group, kind.plural) for kind in INDEXES}
+    for verb, more in (("list", {("", "pods")}), ("watch", set())):
         allowed = {(right.group, right.resource) for right in rights if right.verb == verb}
-        assert allowed == {(kind.group, kind.plural) for kind in INDEXES}
+        assert allowed == watched | more
+
+
+def test_pods_may_be_listed_and_nothing_else() -> None:
+    """For the check `restarts`: no watch, and nothing that a pod could be changed by."""
+    rights = granted(kustomized("rights"))
+    assert {right.verb for right in rights if right.resource.startswith("pods")} == {"list"}
+    assert not any(right.resource.startswith("pods/") for right in rights)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_no_right_is_a_wildcard_or_opens_what_is_not_ours_to_see(overlay: str) -> None:
     for right in granted(kustomized(f"overlays/{overlay}")):
         assert "*" not in "".join(right)
-        assert right.resource not in {"secrets", "configmaps", "pods", "deployments/scale"}
+        assert right.resource not in {"secrets", "configmaps", "deployments/scale"}
         assert right.verb not in {"deletecollection", "escalate", "bind", "impersonate"}
 
 

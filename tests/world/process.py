@@ -68,7 +68,9 @@ class Process:
             find=lambda ref: self._stores.get(ref.kind, ref.namespace, ref.name),
             monotonic=self._loop.time,
         )
-        self._gatherer = Gatherer(server, changed=self._queue.add, now=client.server_time)
+        self._gatherer = Gatherer(
+            server, pods=client, changed=self._queue.add, now=client.server_time
+        )
         self._reconciler = Reconciler(
             client=client,
             observer=self._observer,

@@ -249,3 +249,35 @@ def test_a_status_with_new_counts_is_written_at_most_every_ten_seconds(world: Wo
     before = len([it for it in world.writes if it.kind == "Service"])
     world.run(100)
     assert len([it for it in world.writes if it.kind == "Service"]) - before <= 10
+
+
+def test_restarts_need_no_metrics_server() -> None:
+    with enrolled() as world:
+        world.annotate(steps="20/3m", checks="restarts", promotion="auto")
+        exposed(world)
+        world.run(60)
+        assert waiting(world) == (20, "Canary", "pass")
+        assert ended(world).result == "promoted"
+
+
+def test_a_canary_that_restarts_while_stable_does_not_is_rolled_back() -> None:
+    with enrolled() as world:
+        world.annotate(steps="20/3m", checks="restarts")
+        exposed(world)
+        world.run(30)
+        world.crash_pod(world.pods("canary")[0])
+        outcome = ended(world, within=60)
+        assert outcome.reason == "ChecksFailed"
+        assert "containers of the canary and 0 of 3 of stable restarted" in outcome.why
+
+
+def test_restarts_on_both_sides_hold() -> None:
+    with enrolled() as world:
+        world.annotate(steps="20/3m", checks="restarts")
+        exposed(world)
+        world.run(30)
+        world.crash_pod(world.pods("stable")[0])
+        world.run(20)
+        world.crash_pod(world.pods("canary")[0])
+        world.run(600)
+        assert waiting(world) == (20, "ChecksUndecided", "not enough data")

@@ -120,11 +120,6 @@ REFUSED: dict[str, tuple[Observed, str, tuple[str, ...]]] = {
         "ChecksWithoutPrometheus",
         (names.CHECKS, "error-rate", "--prometheus-url"),
     ),
-    "restarts": (
-        idle({names.CHECKS: "restarts"}),
-        "ChecksUnsupported",
-        (names.CHECKS, "restarts", "remove it"),
-    ),
     "checks without a dialect": (
         idle({names.CHECKS: "error-rate"}, parameters=Parameters(scrape_seconds=15)),
         "ChecksWithoutDialect",
