@@ -22,6 +22,8 @@ from controller.plan.release import Release
 from controller.plan.workload import warnings
 from controller.plan.writes import Event, ref
 
+HELD = "Held"
+"""The reason of a Service that is ready."""
 LET_GO_SECONDS = 60
 """With `pause` hold: so long may stable have nothing available before its hold is let go."""
 
@@ -82,7 +84,7 @@ def _held(release: Release, stable: Object) -> Readiness:
     how = "by an admission policy" if release.observed.hold == "admission" else "paused"
     return Readiness(
         is_ready=True,
-        reason="Held",
+        reason=HELD,
         message=f"Deployment {name_of(stable)} is held ({how}); a new template starts a canary",
     )
 
@@ -142,7 +144,7 @@ def _is_overwritten(release: Release, stable: Object) -> bool:
     told = condition_of(release.observed.service or {}, names.READY) or {}
     return (
         release.observed.hold == "pause"
-        and told.get("reason") in {"Held", "HoldContested"}
+        and told.get("reason") in {HELD, "HoldContested"}
         and not is_paused(stable)
     )
 

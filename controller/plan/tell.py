@@ -32,7 +32,7 @@ from controller.api.status import (
 from controller.plan.draft import Draft, Story
 from controller.plan.evidence import Count
 from controller.plan.gate import JUDGED, REASONS, verdicts_of
-from controller.plan.hold import Readiness
+from controller.plan.hold import HELD, Readiness
 from controller.plan.judge import Verdict
 from controller.plan.release import Release
 from controller.plan.stages import Stage
@@ -58,7 +58,7 @@ def tell(
     due = status.is_due(release.status, release.now)
     conditions = conditions_now(draft, stage, story, ready)
     stands = names.STATUS in annotations_of(service)
-    differs = _reasons(service) != {c.type: (c.status, c.reason) for c in conditions}
+    differs = _said(service) != {c.type: _worth(c.status, c.reason, c.message) for c in conditions}
     has_news = differs or bool(draft.removed or draft.events) or not stands
     if due is None and not has_news:
         return
@@ -76,13 +76,20 @@ def _stamped(status: Status, release: Release) -> str:
     return replace(status, at=stamp(release.now)).text()
 
 
-def _reasons(service: Object) -> dict[str, tuple[str, str]]:
+def _said(service: Object) -> dict[str, tuple[str, str, str]]:
     entries = status_of(service).get("conditions") or ()
     return {
-        str(entry.get("type")): (str(entry.get("status")), str(entry.get("reason")))
+        str(entry.get("type")): _worth(
+            *(str(entry.get(k)) for k in ("status", "reason", "message"))
+        )
         for entry in entries
         if is_our_condition(entry)
     }
+
+
+def _worth(status: str, reason: str, message: str) -> tuple[str, str, str]:
+    """Return what of a condition is worth a write of its own: of messages, how it is held."""
+    return status, reason, message if reason == HELD else ""
 
 
 def _edit(
@@ -284,6 +291,8 @@ def _degraded(story: Story) -> Condition:
 
 def _change_of_readiness(service: Object, ready: Readiness) -> tuple[Event, ...]:
     before = condition_of(service, names.READY) or {}
+    if before.get("reason") == ready.reason == HELD and before.get("message") != ready.message:
+        return (Event(reason="HoldChanged", message=ready.message),)
     if ready.is_ready or before.get("reason") == ready.reason or ready.reason == "TakingHold":
         return ()
     return (Event(reason=ready.reason, message=ready.message, type="Warning"),)

@@ -92,6 +92,14 @@ class Bed(Served):
         """Count the requests of the controller, of the last 100,000 that came."""
         return len(await self._of_the_controller())
 
+    async def take_policy_away(self, part: str) -> None:  # noqa: ARG002 - both are one switch here
+        """Let the server hold nothing any more."""
+        await self.knobs.set_hold(on=False)
+
+    async def put_policy_back(self) -> None:
+        """Let the server hold again."""
+        await self.knobs.set_hold(on=True)
+
     async def _of_the_controller(self) -> list[dict[str, Any]]:
         found = await self.knobs.requests()
         return [request for request in found if request["agent"].startswith("serinus")]

@@ -98,6 +98,18 @@ class Served(ABC):
     async def asked(self) -> int:
         """Count the requests of the controller to the API server."""
 
+    @abstractmethod
+    async def take_policy_away(self, part: str) -> None:
+        """Let the server hold nothing any more.
+
+        Args:
+            part: What is deleted, where there are such objects: `policy` or `binding`.
+        """
+
+    @abstractmethod
+    async def put_policy_back(self) -> None:
+        """Let the server hold again."""
+
     @property
     def controller_kubeconfig(self) -> Path:
         """Answer the kubeconfig the controller is given."""

@@ -29,6 +29,8 @@ OVERLAY = MANIFESTS / "overlays" / "cluster"
 """What a user applies."""
 HOLD = tuple(MANIFESTS / "policies" / name for name in ("hold.yaml", "warn.yaml"))
 """What a user leaves out where the controller pauses."""
+HOLD_POLICY = {"policy": "mutatingadmissionpolicy", "binding": "mutatingadmissionpolicybinding"}
+"""The kinds of the two objects `serinus-hold`."""
 APPLICATION = "app.kubernetes.io/name=serinus"
 """Selects what the overlay is made of."""
 PROBE = "bed-probe"
@@ -115,6 +117,14 @@ class ControlPlane(Served):
     async def asked(self) -> int:
         """Count the requests of the controller to the API server."""
         return self.audit.count()
+
+    async def take_policy_away(self, part: str) -> None:
+        """Let the server hold nothing any more."""
+        await self.kubectl("delete", HOLD_POLICY[part], "serinus-hold")
+
+    async def put_policy_back(self) -> None:
+        """Let the server hold again."""
+        await self.kubectl("apply", "-k", str(OVERLAY), "-l", APPLICATION)
 
     async def _start(self) -> None:
         programs = built()

@@ -126,6 +126,14 @@ class Cluster:
         made = ("pods", "replicasets", "endpointslices", "events", "endpoints")
         return await self.bed.dump(namespace, without=made)
 
+    async def take_policy_away(self, part: str) -> None:
+        """Let the server hold nothing any more, by deleting the `policy` or its `binding`."""
+        await self.bed.take_policy_away(part)
+
+    async def put_policy_back(self) -> None:
+        """Let the server hold again."""
+        await self.bed.put_policy_back()
+
     async def start_controller(self) -> None:
         """Start the controller again after its end, and wait until it is ready."""
         await self.controller.start(within=PATIENCE)

@@ -65,6 +65,20 @@ def operations(done: Pass) -> list[dict[str, Any]]:
     return [dict(operation) for operation in write.operations]
 
 
+# Telling how.
+
+
+def test_another_way_to_hold_is_told_of_in_mid_release() -> None:
+    first = passed(running())
+    assert message(first) == (
+        "Deployment myapp is held (by an admission policy); a new template starts a canary"
+    )
+    lost = passed(replace(first.after, hold="pause"))
+    assert message(lost) == "Deployment myapp is held (paused); a new template starts a canary"
+    assert lost.told == ["HoldChanged"]
+    assert passed(lost.after).told == []
+
+
 # Taking it.
 
 
