@@ -32,7 +32,7 @@ from e2e.scenarios.cluster import Cluster, Ground, running
 REPLICAS = 3
 WEIGHT = 50
 LONGEST_CYCLE_SECONDS = 180.0
-"""A load that nobody stops ends after so long for each cycle."""
+"""A load that nobody stops ends after so long for each cycle; longer ones are stuck."""
 PLAIN, PROMOTE, ABORT, REST = "plain", "promote", "abort", "rest"
 """What the load runs through."""
 
@@ -48,6 +48,7 @@ class Terms:
         throttle: How long the proxy rests after it took a change; 2 s unless it is told otherwise.
         latency: How long each pod takes for an answer.
         rest: How long the load runs before the first cycle, to see the load generator alone.
+        at_most: No cycle begins later than this after the first.
     """
 
     promotions: int
@@ -59,6 +60,7 @@ class Terms:
     throttle: str
     latency: str
     rest: str
+    at_most: str
 
     @property
     def cycles(self) -> int:
@@ -182,6 +184,7 @@ async def measure(terms: Terms) -> int:
         print(row(kind, report, seconds[kind]))
     print(f"sent late: p50 {report.late_milliseconds(0.5):.1f} ms, ", end="")
     print(f"p99 {report.late_milliseconds(0.99):.1f} ms, {report.late_milliseconds(1):.0f} at most")
+    print("load average of the last 1, 5 and 15 minutes:", *(f"{n:.1f}" for n in os.getloadavg()))
     for what in [*closing.forbidden, *closing.left]:
         print(f"amiss: {what}")
     print(closing_line(report, seconds, len(closing.left)))
@@ -192,7 +195,9 @@ async def _measured(cluster: Cluster, terms: Terms) -> tuple[Report, Mapping[str
     app = App(cluster=cluster, namespace="cycles")
     milliseconds = str(round(1000 * duration(terms.latency)))
     await app.deploy(replicas=REPLICAS, pod_annotations={LATENCY: milliseconds})
-    longest = duration(terms.rest) + LONGEST_CYCLE_SECONDS * terms.cycles
+    longest = duration(terms.rest) + min(
+        LONGEST_CYCLE_SECONDS * terms.cycles, duration(terms.at_most) + LONGEST_CYCLE_SECONDS
+    )
     load = Load(
         cluster.bed.target,
         ordinary_requests(app.host),
@@ -210,7 +215,8 @@ async def _measured(cluster: Cluster, terms: Terms) -> tuple[Report, Mapping[str
             await run.cycle(PLAIN)
         load.mark(REST)
         await app.enrol(header=ACCOUNT, header_values="alice")
-        for kind in terms.order:
+        latest = time.monotonic() + duration(terms.at_most)
+        for kind in itertools.takewhile(lambda _: time.monotonic() < latest, terms.order):
             await run.cycle(kind)
     except Exception as error:
         error.add_note(app.report())
@@ -243,7 +249,7 @@ def _run(arguments: Sequence[str]) -> int:
         parser.add_argument(f"--{name}", type=int, default=count, help=f"default: {count}")
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second; default: 200")
     times = {"propagation-wait": "1s", "drain-wait": "1s", "throttle": "0s", "latency": "0s"}
-    for name, value in {**times, "rest": "10s"}.items():
+    for name, value in {**times, "rest": "10s", "at-most": "1h"}.items():
         parser.add_argument(f"--{name}", default=value, help=f"default: {value}")
     return asyncio.run(measure(Terms(**vars(parser.parse_args(arguments)))))
 

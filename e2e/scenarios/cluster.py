@@ -27,6 +27,8 @@ from e2e.scenarios.watching import Watcher
 
 PATIENCE = 90.0
 """Seconds for whatever has to happen in the end; machines can be busy."""
+MADE = ("pods", "replicasets", "endpointslices", "events", "endpoints")
+"""What others make of an owner's objects."""
 LOAD_SECONDS = 300.0
 """A load that nobody stops ends after so long; no scenario takes longer."""
 
@@ -121,10 +123,16 @@ class Cluster:
         """End a pod's process."""
         await self.bed.pods.crash_pod(pod, namespace)
 
-    async def dump(self, namespace: str) -> dict[str, dict[str, Any]]:
-        """Answer what its owner has in a namespace, without ids, times and versions."""
-        made = ("pods", "replicasets", "endpointslices", "events", "endpoints")
-        return await self.bed.dump(namespace, without=made)
+    async def dump(
+        self, namespace: str, *, without: Sequence[str] = MADE
+    ) -> dict[str, dict[str, Any]]:
+        """Answer what its owner has in a namespace, without ids, times and versions.
+
+        Args:
+            namespace: Where.
+            without: Plurals to leave out.
+        """
+        return await self.bed.dump(namespace, without=without)
 
     async def take_policy_away(self, part: str) -> None:
         """Let the server hold nothing any more, by deleting the `policy` or its `binding`."""

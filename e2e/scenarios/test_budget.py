@@ -3,6 +3,7 @@
 # ruff: noqa: D103 - a test's name is its docstring
 
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from e2e.scenarios.application import ACCOUNT, NAME, App
@@ -12,6 +13,13 @@ MOST_WRITES_OF_A_PROMOTION = 14
 MOST_WRITES_OF_AN_ABORT = 8
 REVISION = "deployment.kubernetes.io/revision"
 """Counts the templates of a Deployment; written by its own controller."""
+TIMES = {
+    "observedGeneration",
+    "lastUpdateTime",
+    "lastTransitionTime",
+    "lastProbeTime",
+    "endpoints.kubernetes.io/last-change-trigger-time",
+}
 
 
 async def exposed(app: App) -> str:
@@ -71,6 +79,49 @@ async def test_a_release_and_leaving_change_nothing_but_the_version(app: App) ->
     after = await objects(app)
     changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     app.cluster.measure("objects a release left changed", sorted(changed), limit=0)
+
+
+@scenario
+async def test_an_aborted_release_and_leaving_leave_every_object_as_it_was(app: App) -> None:
+    await app.deploy()
+    await app.annotate(header=ACCOUNT, header_values="alice")
+    before = await every_object(app)
+    await app.label()
+    await app.is_ready()
+    await app.ship("v2")
+    await app.annotate(weight="50")
+    await app.weighs(50)
+    await app.act("abort")
+    await app.ends("aborted")
+    await app.set_image("v1")
+    await app.reaches("Idle")
+    await app.comes_true("not paused any more", app.is_not_paused)
+    await app.label(None)
+    await app.is_left_alone()
+    changed: list[str] = []
+
+    async def is_as_before() -> bool:
+        nonlocal changed
+        after = await every_object(app)
+        changed = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+        return not changed
+
+    with suppress(TimeoutError):  # what is not as it was is counted
+        await app.comes_true("all is as it was", is_as_before)
+    app.cluster.measure("objects an aborted release left changed, of all", changed, limit=0)
+
+
+async def every_object(app: App) -> dict[str, Any]:
+    """Answer every object of the namespace but events, pods included; no ids, times, versions."""
+    found = await app.cluster.dump(app.namespace, without=("events",))
+    return {key: without_times(obj) for key, obj in found.items()}
+
+
+def without_times(value: Any) -> Any:
+    """Leave out, at any depth, when something changed and of which generation it speaks."""
+    if isinstance(value, dict):
+        return {key: without_times(inner) for key, inner in value.items() if key not in TIMES}
+    return [without_times(inner) for inner in value] if isinstance(value, list) else value
 
 
 async def objects(app: App) -> dict[str, Any]:

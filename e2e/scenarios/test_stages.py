@@ -224,10 +224,20 @@ async def test_a_pause_in_the_roll_is_waited_for(app: App) -> None:
 @scenario
 async def test_an_undo_in_the_roll_rolls_back_at_once(app: App) -> None:
     await app.in_roll()
+    load = await app.cluster.load(app.host, rate=20)
+    sending = asyncio.create_task(load.run())
     await app.kubectl("rollout undo deployment myapp")
+    await app.comes_true("nothing of the roll is left", lambda: runs_only_v1(app))
     await app.ends("aborted")
+    load.stop()
+    report = await sending
+    assert not report.failures, report.summary()
     assert await app.runs() == {"v1": 2}
     assert await app.count(20) == {"v1": 20}
+
+
+async def runs_only_v1(app: App) -> bool:
+    return await app.runs() == {"v1": 2} and not await app.is_paused()
 
 
 # Aborted.

@@ -15,6 +15,7 @@ TERMS = Terms(
     throttle="2s",
     latency="0s",
     rest="10s",
+    at_most="1h",
 )
 SENT = Outcome(
     second=0,
