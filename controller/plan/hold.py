@@ -102,9 +102,9 @@ def _unknown(stable: Object) -> Readiness:
 def _take(release: Release, draft: Draft, stable: Object) -> Readiness:
     """Take the hold, but only of a Deployment that is complete."""
     name = name_of(stable)
-    is_overwritten = _is_overwritten(release, stable)
+    told = _overwritten(release, stable)
     if release.canary is not None or release.is_pending:
-        return _overwritten(stable) if is_overwritten else _not_held(release, name)
+        return told or _not_held(release, name)
     if release.observed.hold == "pause" and is_declared(stable):
         return _declared(stable, "PausedDeclared")
     if is_paused(stable):
@@ -113,7 +113,7 @@ def _take(release: Release, draft: Draft, stable: Object) -> Readiness:
             f"Deployment {name} is paused: kubectl rollout resume deployment {name}",
         )
     if not release.is_complete:
-        return _not("DeploymentRolling", _how_far(stable))
+        return told or _not("DeploymentRolling", _how_far(stable))
     found = warnings(stable, release.autoscalers)
     events = [Event(reason="Enrolled", message=f"Deployment {name} is held from now on")]
     if found:
@@ -123,8 +123,7 @@ def _take(release: Release, draft: Draft, stable: Object) -> Readiness:
     draft.tested = "generation"
     if release.observed.hold == "pause":
         draft.paused = True
-    taking = _not("TakingHold", f"taking the hold of Deployment {name}")
-    return _overwritten(stable) if is_overwritten else taking
+    return told or _not("TakingHold", f"taking the hold of Deployment {name}")
 
 
 def _not_held(release: Release, name: str) -> Readiness:
@@ -136,20 +135,15 @@ def _not_held(release: Release, name: str) -> Readiness:
     )
 
 
-def _is_overwritten(release: Release, stable: Object) -> bool:
-    """Tell whether one write took label and pause away together, as `kubectl replace` does.
+def _overwritten(release: Release, stable: Object) -> Readiness | None:
+    """Say that one write took label and pause away together, as `kubectl replace` does.
 
     A person takes the label off before the pause, and that is told in between.
     """
-    told = condition_of(release.observed.service or {}, names.READY) or {}
-    return (
-        release.observed.hold == "pause"
-        and told.get("reason") in {HELD, "HoldContested"}
-        and not is_paused(stable)
-    )
-
-
-def _overwritten(stable: Object) -> Readiness:
+    before = (condition_of(release.observed.service or {}, names.READY) or {}).get("reason")
+    was_held = release.observed.hold == "pause" and before in {HELD, "HoldContested"}
+    if not was_held or is_paused(stable):
+        return None
     return _not(
         "HoldContested",
         f"somebody wrote the whole Deployment {name_of(stable)}, without the pause and the label "

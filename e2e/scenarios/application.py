@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import yaml
+
 from controller.api import names
 from controller.api.objects import condition_of
 from e2e.bed import manifests
@@ -65,6 +67,23 @@ class App:
         return await self.cluster.kubectl.run(
             *shlex.split(line), "-n", self.namespace, within=PATIENCE
         )
+
+    async def write(self, how: str, *manifests: Manifest) -> None:
+        """Have a tool write manifests by kubectl; it tries again where another write came first."""
+
+        async def is_written() -> bool:
+            result = await self.cluster.kubectl.run(
+                *shlex.split(how),
+                *("-n", self.namespace),
+                stdin=yaml.safe_dump_all(manifests),
+                within=PATIENCE,
+            )
+            if result.code and "please apply your changes to the latest version" in result.err:
+                return False
+            assert result.code == 0, f"kubectl {how}: {result.err}"
+            return True
+
+        await self.comes_true(f"kubectl {how}", is_written)
 
     async def annotate(self, **values: str | None) -> None:
         """Write annotations of the Service by their short names; None removes one."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from controller.api import names
 from controller.api.objects import condition_of
+from e2e.bed.api import ApiError
 from e2e.bed.polling import wait_until
 from e2e.bed.served import Served
 
@@ -26,7 +27,11 @@ async def leave(bed: Served, *, within: float) -> list[str]:
     for service in enrolled:
         namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
         change = {"metadata": {"labels": {names.CANARY: None}}}
-        await bed.api.patch("services", name, change, namespace)
+        try:
+            await bed.api.patch("services", name, change, namespace)
+        except ApiError as error:
+            if error.status != 404:  # its namespace was going, and is gone
+                raise
         await _resume(bed, namespace)
     end = time.monotonic() + within
 

@@ -85,7 +85,7 @@ async def test_a_release_and_leaving_change_nothing_but_the_version(app: App) ->
 async def test_an_aborted_release_and_leaving_leave_every_object_as_it_was(app: App) -> None:
     await app.deploy()
     await app.annotate(header=ACCOUNT, header_values="alice")
-    before = await every_object(app)
+    before = await every_object_at_rest(app)
     await app.label()
     await app.is_ready()
     await app.ship("v2")
@@ -109,6 +109,28 @@ async def test_an_aborted_release_and_leaving_leave_every_object_as_it_was(app: 
     with suppress(TimeoutError):  # what is not as it was is counted
         await app.comes_true("all is as it was", is_as_before)
     app.cluster.measure("objects an aborted release left changed, of all", changed, limit=0)
+
+
+async def every_object_at_rest(app: App) -> dict[str, Any]:
+    """Answer every object once both pods are known wherever endpoints are listed."""
+    found: dict[str, Any] = {}
+
+    async def is_at_rest() -> bool:
+        nonlocal found
+        found = await every_object(app)
+        return {addresses(obj) for obj in found.values()} == {None, 2}
+
+    await app.comes_true("at rest", is_at_rest)
+    return found
+
+
+def addresses(obj: dict[str, Any]) -> int | None:
+    """Count the ready addresses of an EndpointSlice, or of the older Endpoints; else `None`."""
+    if "subsets" in obj:
+        return sum(len(subset.get("addresses") or ()) for subset in obj["subsets"])
+    if "endpoints" in obj:
+        return sum(bool(one["conditions"]["ready"]) for one in obj["endpoints"] or ())
+    return None
 
 
 async def every_object(app: App) -> dict[str, Any]:

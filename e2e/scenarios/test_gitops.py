@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import yaml
 
 from e2e.bed import manifests
 from e2e.bed.manifests import Manifest
@@ -44,14 +43,9 @@ def deployment(app: App, version: str, **spec: Any) -> Manifest:
     )
 
 
-async def write(app: App, how: str, *written: Manifest) -> None:
-    """Run kubectl on manifests."""
-    await app.kubectl(how, stdin=yaml.safe_dump_all(written))
-
-
 async def begin(app: App, how: str, **annotations: str) -> None:
     """Apply the first version, and wait until a release can start."""
-    await write(app, how, *in_git(app, "v1", **annotations))
+    await app.write(how, *in_git(app, "v1", **annotations))
     await app.answers("v1")
     await app.is_complete()
     await app.is_ready()
@@ -69,7 +63,7 @@ async def applied_every_second(
     written, seen = in_git(app, version, **annotations), list[Mapping[str, Any]]()
 
     async def again() -> None:
-        await write(app, how, *written)
+        await app.write(how, *written)
         seen.append(await app.get("deployments"))
 
     async def for_ever() -> None:
@@ -99,7 +93,7 @@ async def test_applied_every_second_it_changes_nothing_in_a_release(app: App, ho
     await begin(app, how, **git)
     load = await app.cluster.load(app.host, rate=20)
     sending = asyncio.create_task(load.run())
-    await write(app, how, *in_git(app, "v2", **git))
+    await app.write(how, *in_git(app, "v2", **git))
     async with applied_every_second(app, how, "v2", **git):
         await app.reaches("Canary")
         await app.answers("v2", (ACCOUNT, "alice"))
@@ -120,7 +114,7 @@ async def test_applied_every_second_it_changes_nothing_in_a_release(app: App, ho
 @scenario
 async def test_an_abort_outlives_the_manifest_that_is_applied_again(app: App, how: str) -> None:
     await begin(app, how)
-    await write(app, how, *in_git(app, "v2"))
+    await app.write(how, *in_git(app, "v2"))
     await app.reaches("Canary")
     async with applied_every_second(app, how, "v2") as seen:
         await app.act("abort")
@@ -131,7 +125,7 @@ async def test_an_abort_outlives_the_manifest_that_is_applied_again(app: App, ho
     assert app.stages == ["Idle", "Starting", "Canary", "RollingBack", "Aborted"]
     assert await app.ours() == []
     assert await app.runs() == {"v1": 2}
-    await write(app, how, *in_git(app, "v3"))
+    await app.write(how, *in_git(app, "v3"))
     await app.reaches("Canary")
 
 
@@ -142,7 +136,7 @@ async def test_steps_in_git_are_the_plan_of_every_release(app: App, how: str) ->
     await begin(app, how, **git)
     for version in ("v2", "v3"):
         before = app.told.revision
-        await write(app, how, *in_git(app, version, **git))
+        await app.write(how, *in_git(app, version, **git))
         async with applied_every_second(app, how, version, **git):
             await app.reaches("Promoting", after=before)
             await app.ends("promoted")
@@ -164,7 +158,7 @@ async def test_a_manifest_that_is_not_paused_does_not_let_a_template_roll(
     await app.annotate(weight="50")
     await app.weighs(50)
     for _ in range(2):
-        await write(app, how, deployment(app, "v2", paused=False))
+        await app.write(how, deployment(app, "v2", paused=False))
         assert await app.is_paused()
     await app.answers("v2", (ACCOUNT, "alice"))
     assert await app.runs() == {"v1": 2}
@@ -178,14 +172,14 @@ async def test_a_manifest_that_is_not_paused_does_not_let_a_template_roll(
 @scenario
 async def test_a_version_in_a_manifest_that_is_not_paused_is_held(app: App, how: str) -> None:
     await app.enrol()
-    await write(app, how, deployment(app, "v2", paused=False))
+    await app.write(how, deployment(app, "v2", paused=False))
     await app.reaches("Canary")
-    await write(app, how, deployment(app, "v2", paused=False))
+    await app.write(how, deployment(app, "v2", paused=False))
     assert await app.is_paused()
     assert await app.runs() == {"v1": 2}
     await app.resume()
     await app.ends("promoted")
-    await write(app, how, deployment(app, "v2", paused=False))
+    await app.write(how, deployment(app, "v2", paused=False))
     await app.is_ready()
     assert await app.runs() == {"v2": 2}
 
@@ -200,7 +194,7 @@ async def test_a_service_that_is_replaced_by_force_costs_nothing(app: App) -> No
     await app.ship("v2")
     await app.annotate(weight="50")
     await app.weighs(50)
-    await write(app, "replace --force -f -", in_git(app, "v2", **git)[2])
+    await app.write("replace --force -f -", in_git(app, "v2", **git)[2])
     await app.reaches("Canary")
     await app.answers("v2", (ACCOUNT, "alice"))
     assert await app.who_gets("v2", ["alice", "bob"]) == ["alice"]
@@ -214,7 +208,7 @@ async def test_an_ingress_that_is_replaced_by_force_gets_its_canary_back(app: Ap
     await app.canary(header=ACCOUNT, header_values="alice")
     await app.annotate(weight="50")
     await app.weighs(50)
-    await write(app, "replace --force -f -", in_git(app, "v2")[3])
+    await app.write("replace --force -f -", in_git(app, "v2")[3])
     await app.is_ready()
     await app.weighs(50)
     await app.answers("v2", (ACCOUNT, "alice"))
@@ -229,7 +223,7 @@ async def test_a_deployment_that_is_replaced_by_force_is_enrolled_again(app: App
     await app.annotate(weight="50")
     await app.weighs(50)
     first = (await app.get("deployments"))["metadata"]["uid"]
-    await write(app, "replace --force -f -", deployment(app, "v2"))
+    await app.write("replace --force -f -", deployment(app, "v2"))
     assert (await app.get("deployments"))["metadata"]["uid"] != first
     await app.comes_true("only v2 runs", lambda: runs_only(app, "v2"))
     await app.comes_true("nothing of ours", lambda: has_nothing_of_ours(app))

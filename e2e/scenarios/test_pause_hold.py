@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-import yaml
 
 from e2e.bed import container, manifests
 from e2e.bed.manifests import Manifest
@@ -177,9 +176,9 @@ async def test_a_manifest_that_declares_paused_is_refused_until_it_does_not(app:
 @scenario
 async def test_a_manifest_that_takes_the_pause_off_is_told_of(app: App, how: str) -> None:
     await app.enrol()
-    manifest = yaml.safe_dump(declaring(app, "v1"))
-    await asyncio.gather(app.is_refused("HoldContested"), app.kubectl(how, stdin=manifest))
-    await app.kubectl(how, stdin=manifest)
+    manifest = declaring(app, "v1")
+    await asyncio.gather(app.is_refused("HoldContested"), app.write(how, manifest))
+    await app.write(how, manifest)
     await app.tells("HoldContested")
     assert await app.runs() == {"v1": 2}
 
@@ -190,9 +189,9 @@ async def test_a_manifest_that_takes_the_pause_off_a_waiting_template_rolls_it_a
     app: App, how: str
 ) -> None:
     await app.canary()
-    manifest = yaml.safe_dump(declaring(app, "v2"))
-    await asyncio.gather(app.is_refused("HoldContested"), app.kubectl(how, stdin=manifest))
-    await app.kubectl(how, stdin=manifest)
+    manifest = declaring(app, "v2")
+    await asyncio.gather(app.is_refused("HoldContested"), app.write(how, manifest))
+    await app.write(how, manifest)
     await app.tells("HoldContested")
     await app.ends("promoted")
     assert await app.runs() == {"v2": 2}

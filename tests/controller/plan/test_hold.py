@@ -156,6 +156,13 @@ def test_a_hold_that_was_overwritten_is_told_of_and_taken_again(reason: str) -> 
     assert ("HoldContested" in done.told) == (reason == "Held")
 
 
+def test_a_hold_that_was_overwritten_is_told_of_before_it_can_be_taken_again() -> None:
+    unseen = changed(free(), status={"observedGeneration": 0})
+    done = passed(told_held(with_stable(unseen, hold="pause")))
+    assert done.does == []
+    assert (ready(done), message(done)) == (("False", "HoldContested"), OVERWRITTEN)
+
+
 def test_a_hold_that_was_overwritten_in_mid_release_is_told_of_and_left() -> None:
     rolling = changed(pending_deployment(held=False), spec={"paused": False})
     world = told_held(replace(put(running(), DEPLOYMENT, rolling), hold="pause"))
