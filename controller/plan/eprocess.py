@@ -22,7 +22,6 @@ side of the hypothesis.
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 from controller.plan.evidence import Window
 
@@ -99,7 +98,9 @@ def at_any_time() -> Iterator[float]:
     and what has not begun yet is wealth that stands still.
     """
     yield FIRST
-    for number in count(1):
+    number = 0
+    while True:
+        number += 1
         yield (1.0 - FIRST) / (number * (number + 1))
 
 

@@ -8,12 +8,16 @@ import pytest
 from controller.api import names
 from controller.api.objects import stamp
 from controller.api.status import (
+    BYTES_LIMIT,
     MESSAGE_LIMIT,
     Answer,
+    Bound,
     Condition,
+    Judged,
     Known,
     Outcome,
     Status,
+    Tally,
     is_our_condition,
     status_in,
     with_conditions,
@@ -37,6 +41,21 @@ FULL = Status(
     accounts=3,
     share="5.0000%",
     commands=("kubectl canary abort",),
+    checks=(
+        Judged(
+            check="error-rate",
+            outcome="not enough data",
+            message="error-rate: not enough data: canary 6 of 600",
+            canary=Tally(requests=600, events=6),
+            stable=Tally(requests=5400, events=54),
+            harm=Bound(evidence=-0.52, limit=2.0),
+            safety=Bound(evidence=0.04, limit=1.3),
+            needed=2057,
+            needed_seconds=2057,
+            curve=(0.0, -0.25, -0.52),
+        ),
+        Judged(check="restarts", outcome="pass"),
+    ),
     last=Answer(action="pause", outcome="paused", at=AGO),
     rejected=Known(revision="r0", uid="u", generation=3, why="too slow"),
     outcome=Outcome(revision="r0", since=AGO, result="aborted", why="too slow", at=AGO),
@@ -57,6 +76,91 @@ def test_a_status_is_read_back_as_it_was_written(status: Status) -> None:
 
 def test_what_is_unset_is_left_out() -> None:
     assert json.loads(Status(reason="Held").text()) == {"reason": "Held", "accounts": 0}
+
+
+def test_a_check_is_written_with_the_names_of_the_manual() -> None:
+    (first, second) = json.loads(FULL.text())["checks"]
+    assert first == {
+        "check": "error-rate",
+        "outcome": "not enough data",
+        "message": "error-rate: not enough data: canary 6 of 600",
+        "canary": {"requests": 600, "events": 6},
+        "stable": {"requests": 5400, "events": 54},
+        "harm": {"evidence": -0.52, "limit": 2.0},
+        "safety": {"evidence": 0.04, "limit": 1.3},
+        "needed": {"requests": 2057, "seconds": 2057},
+        "curve": [0.0, -0.25, -0.52],
+    }
+    assert second == {
+        "check": "restarts",
+        "outcome": "pass",
+        "canary": {"requests": 0, "events": 0},
+        "stable": {"requests": 0, "events": 0},
+        "harm": {"evidence": 0.0, "limit": 0.0},
+        "safety": {"evidence": 0.0, "limit": 0.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("checks", "kept"),
+    [
+        ([], []),
+        ("x", []),
+        ({"a": 1}, []),
+        (["x", None, {}], [Judged(check="", outcome="")]),
+        (
+            [{"check": "a", "outcome": 1, "canary": "x", "harm": {"evidence": "x", "limit": True}}],
+            [Judged(check="a", outcome="")],
+        ),
+        (
+            [{"check": "a", "curve": [1, "x", None, 2.5], "needed": {"requests": "x"}}],
+            [Judged(check="a", outcome="", needed=0, curve=(1.0, 0.0, 0.0, 2.5))],
+        ),
+        ([{"check": "a", "curve": 7, "needed": []}], [Judged(check="a", outcome="")]),
+    ],
+)
+def test_a_check_that_nobody_can_read_says_nothing(checks: object, kept: list[Judged]) -> None:
+    assert list(status_in(service(json.dumps({"checks": checks}))).checks) == kept
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_what_is_no_number_is_none(number: str) -> None:
+    text = '{"checks":[{"check":"a","harm":{"evidence":' + number + "}}]}"
+    assert status_in(service(text)).checks == (Judged(check="a", outcome=""),)
+
+
+@pytest.mark.parametrize(
+    ("points", "words", "curves", "messages"),
+    [(40, 400, True, True), (400, 400, False, True), (400, 1200, False, False)],
+)
+def test_curves_go_first_and_messages_next_where_it_gets_too_long(
+    points: int, words: int, *, curves: bool, messages: bool
+) -> None:
+    checks = tuple(
+        Judged(
+            check=f"c{n}", outcome="pass", message="\u00e9" * (words // 2), curve=(1.25,) * points
+        )
+        for n in range(16)
+    )
+    text = replace(FULL, checks=checks).text()
+    assert len(text.encode()) <= BYTES_LIMIT
+    read = status_in(service(text)).checks
+    assert {bool(it.curve) for it in read} == {curves}
+    assert {bool(it.message) for it in read} == {messages}
+    assert [it.outcome for it in read] == ["pass"] * 16
+
+
+def test_checks_that_are_too_long_even_so_are_left_out() -> None:
+    checks = tuple(Judged(check="x" * 2000, outcome="pass") for _ in range(16))
+    assert replace(FULL, checks=checks).text() == replace(FULL, checks=()).text()
+
+
+def test_what_a_check_counts_can_wait_and_its_outcome_cannot() -> None:
+    (first, second) = FULL.checks
+    counted = replace(first, canary=Tally(requests=700, events=7), message="more", curve=())
+    decided = replace(first, outcome="pass")
+    assert replace(FULL, checks=(counted, second)).is_due(FULL, NOW) == 6.0
+    assert replace(FULL, checks=(decided, second)).is_due(FULL, NOW) == 0.0
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "null", "3", '"x"', "[" * 99_999])

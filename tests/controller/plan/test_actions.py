@@ -255,6 +255,38 @@ def test_continue_lets_a_paused_plan_go_on_from_its_weight() -> None:
     assert answer(done) == ("continued", True)
 
 
+CHECKED = {**STEPS, names.CHECKS: "restarts"}
+
+
+def going_on(**noted: Any) -> Pass:
+    """Say `continue` at weight 5 of a plan with checks."""
+    return asked("continue", running(CHECKED, exposure=exposed(5), kept=replace(AT_FIVE, **noted)))
+
+
+def test_a_continue_without_a_pause_speaks_for_the_checks_too() -> None:
+    first = going_on(exposed=AT_FIVE.since)
+    assert (kept(first).go, kept(first).waived, kept(first).resumed) == (5, 5, False)
+    assert answer(first) == ("", False)
+    assert answer(going_on(exposed=AT_FIVE.since, go=5, waived=5)) == ("continued", True)
+
+
+def test_a_continue_that_ends_a_pause_speaks_for_nothing_else() -> None:
+    first = going_on(exposed=AT_FIVE.since, paused=True)
+    assert (kept(first).paused, kept(first).go) == (False, 5)
+    assert (kept(first).waived, kept(first).resumed) == (None, True)
+    second = going_on(exposed=AT_FIVE.since, go=5, resumed=True)
+    assert answer(second) == ("continued", True)
+    assert kept(second).resumed
+
+
+@pytest.mark.parametrize("action", [None, "pause"])
+def test_the_next_word_is_heard_once_the_first_is_gone(action: str | None) -> None:
+    noted = replace(AT_FIVE, exposed=AT_FIVE.since, go=5, resumed=True)
+    world = running(CHECKED, exposure=exposed(5), kept=noted)
+    done = asked(action, world) if action is not None else passed(world)
+    assert not kept(done).resumed
+
+
 def test_continue_before_the_first_exposure_waits_for_the_record() -> None:
     assert answer(asked("continue", pending())) == ("", False)
 

@@ -21,6 +21,10 @@ FULL = record(
     abort="asked",
     interrupted=True,
     changed="2026-11-22T11:30:00Z",
+    exposed="2026-11-22T11:30:00Z",
+    waived=5,
+    resumed=True,
+    failed=True,
 )
 
 

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+from controller.api.series import Series
 from controller.plan.counting import Part
 from controller.plan.coverage import Sighting
-from controller.plan.sources import Traefik, Upstream, edge_for, edge_in
+from controller.plan.sources import Nginx, Traefik, Upstream, edge_for, edge_in, faster_by_edge
 
 SHOP = Upstream(namespace="canary", ingress="shop.web", service="myapp", port="80")
 STABLE = "canary-shop.web-myapp-80@kubernetesingressnginx"
@@ -162,3 +163,88 @@ def test_where_nearly_all_are_slower_than_every_edge_the_last_is_taken() -> None
 
 def test_an_edge_is_a_number() -> None:
     assert (edge_in({"le": "0.3"}), edge_in({"le": "+Inf"}), edge_in({})) == (0.3, math.inf, None)
+
+
+# ingress-nginx.
+
+NGINX = Nginx(upstreams=(SHOP,))
+OURS = "canary-myapp-canary-80"
+
+
+def test_ingress_nginx_is_asked_by_every_spelling_of_its_labels() -> None:
+    query, _ = NGINX.errors(15)
+    ours = r'nginx_ingress_controller_requests{ingress=~"shop\\.web",'
+    assert query == (
+        "sum by (instance,canary,status) ("
+        f'last_over_time({ours}namespace=~"canary",exported_namespace="",'
+        'service=~"myapp",exported_service=""}[30s]) or '
+        f'last_over_time({ours}exported_namespace=~"canary",service=~"myapp",'
+        'exported_service=""}[30s]) or '
+        f'last_over_time({ours}exported_namespace=~"canary",exported_service=~"myapp"}}[30s]))'
+    )
+
+
+def test_ingress_nginx_counts_durations_and_kinds() -> None:
+    slow, kinds = NGINX.slow(0.5, 30)[0], NGINX.kinds(15)[0]
+    assert slow.startswith("sum by (instance,canary,le) (last_over_time(nginx_ingress_controller_")
+    assert "request_duration_seconds_bucket{" in slow
+    assert kinds.startswith("sum by (instance,canary,host,path,method,status) (last_over_time(")
+
+
+@pytest.mark.parametrize(
+    ("labels", "part"),
+    [
+        ({"status": "200"}, Part(side="stable", requests=1.0)),
+        ({"canary": "", "status": "502"}, Part(side="stable", requests=1.0, events=1.0)),
+        ({"canary": OURS, "status": "404"}, Part(side="canary", requests=1.0)),
+        ({"canary": OURS, "status": "500"}, Part(side="canary", requests=1.0, events=1.0)),
+        ({"canary": "canary-other-80", "status": "500"}, None),
+    ],
+)
+def test_ingress_nginx_says_by_a_label_who_answered(
+    labels: dict[str, str], part: Part | None
+) -> None:
+    assert NGINX.errors(15)[1](labels) == part
+
+
+@pytest.mark.parametrize(
+    ("labels", "part"),
+    [
+        ({"le": "0.5"}, Part(side="stable", events=-1.0)),
+        ({"canary": OURS, "le": "+Inf"}, Part(side="canary", requests=1.0, events=1.0)),
+        ({"canary": OURS, "le": "1"}, None),
+    ],
+)
+def test_slow_answers_of_ingress_nginx(labels: dict[str, str], part: Part | None) -> None:
+    assert NGINX.slow(0.5, 15)[1](labels) == part
+
+
+@pytest.mark.parametrize(
+    ("labels", "seen"),
+    [
+        (
+            {"host": "a.example", "path": "/x", "method": "GET", "status": "200"},
+            Sighting(side="stable", kind="a.example/x GET 2xx"),
+        ),
+        (
+            {"canary": OURS, "method": "POST", "status": "404"},
+            Sighting(side="canary", kind="POST 4xx"),
+        ),
+        ({"canary": OURS, "method": "POST", "status": "500"}, None),
+        ({"canary": "another", "method": "POST", "status": "200"}, None),
+    ],
+)
+def test_kinds_of_ingress_nginx(labels: dict[str, str], seen: Sighting | None) -> None:
+    assert NGINX.kinds(15)[1](labels) == seen
+
+
+def test_edges_are_counted_of_stable_alone() -> None:
+    grown = ((0.0, 1.0), (15.0, 4.0), (30.0, 2.0), (45.0, 9.0))
+    series = [
+        Series(labels={"le": "0.5"}, samples=grown),
+        Series(labels={"le": "0.50"}, samples=grown),
+        Series(labels={"le": "x"}, samples=grown),
+        Series(labels={"le": "0.5", "canary": OURS}, samples=grown),
+        Series(labels={"le": "+Inf"}),
+    ]
+    assert faster_by_edge(series, NGINX) == {0.5: 20.0, math.inf: 0.0}

@@ -1,6 +1,7 @@
 """What the Service says afterwards: one status, our conditions, and nothing written in vain."""
 
 import json
+import math
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,9 +11,16 @@ import pytest
 from controller.api import names
 from controller.api.intent import configuration_digest
 from controller.api.objects import SERVICE, annotations_of, stamp
-from controller.api.status import Answer, Status, status_in
+from controller.api.status import Answer, Bound, Judged, Status, Tally, status_in
+from controller.plan.evidence import Count
+from controller.plan.gate import verdicts_of
+from controller.plan.judge import Outcome, Verdict
 from controller.plan.observed import Observed, Pool
+from controller.plan.release import release_of
+from controller.plan.tell import judged_of
 from controller.plan.writes import Edit
+from tests.controller.plan.answers import BAD, FEW, checked, standing
+from tests.controller.plan.answers import GOOD as PASSING
 from tests.controller.plan.applied import annotated, changed, put
 from tests.controller.plan.good import GOOD
 from tests.controller.plan.plans import Pass, passed
@@ -273,3 +281,77 @@ def test_a_degraded_release_says_so() -> None:
     stopped = changed(world.deployments[0], spec={"paused": True})
     done = passed(replace(world, deployments=(stopped, *world.deployments[1:])))
     assert conditions(done)[names.DEGRADED]["reason"] == "AbortedInRoll"
+
+
+# What the checks say.
+
+
+def told(world: Observed) -> Judged:
+    (check,) = passed(world).status.checks
+    return check
+
+
+def test_tells_what_a_check_says_with_its_numbers() -> None:
+    said = told(checked(FEW))
+    assert said == Judged(
+        check="error-rate",
+        outcome="not enough data",
+        message=said.message,
+        canary=Tally(requests=600, events=6),
+        stable=Tally(requests=5400, events=54),
+        harm=Bound(evidence=-0.16, limit=2.0),
+        safety=Bound(evidence=0.06, limit=1.3),
+        needed=2057,
+        needed_seconds=2057,
+        curve=said.curve,
+    )
+    assert said.message.startswith("error-rate: not enough data: canary 6 of 600 (1 %)")
+    assert len(said.curve) == 40
+    assert (said.curve[0], said.curve[-1]) == (-0.16, -1.32)
+
+
+def test_a_long_curve_is_thinned_and_ends_with_the_newest() -> None:
+    whole = checked(PASSING)
+    (verdict,) = verdicts_of(release_of(whole, NOW))
+    said = told(whole)
+    assert len(said.curve) == 36
+    assert said.curve[-1] == round(verdict.curve[-1] / math.log(10), 2)
+    assert said.curve[0] == round(verdict.curve[4] / math.log(10), 2)
+
+
+@pytest.mark.parametrize("number", [1e300, math.inf, math.nan, -5.0])
+def test_what_is_no_count_is_told_as_none(number: float) -> None:
+    odd = Verdict(
+        check="x",
+        outcome=Outcome.NO_DATA,
+        message="m" * 500,
+        canary=Count(requests=number, events=number),
+        harm=number if number != 1e300 else math.inf,
+        needed_requests=number,
+        needed_seconds=number,
+    )
+    assert judged_of(odd) == Judged(
+        check="x",
+        outcome="no data",
+        message="m" * 400,
+        harm=Bound(evidence=0.0 if number != -5.0 else -2.17),
+    )
+
+
+def test_what_checks_said_last_stays_until_the_next_release() -> None:
+    ended = passed(checked(BAD))
+    assert [it.outcome for it in ended.status.checks] == ["fail"]
+    draining = passed(ended.after)
+    assert draining.plan.stage == "RollingBack"
+    assert draining.status.checks == ended.status.checks
+    at_rest = put(idle(), SERVICE, service_after(ended))
+    assert passed(at_rest).status.checks == ()
+
+
+def service_after(done: Pass) -> Any:
+    assert done.after.service is not None
+    return done.after.service
+
+
+def test_a_canary_that_nobody_reaches_is_told_without_checks() -> None:
+    assert passed(standing(exposure=exposed(0), kept=record(step=0))).status.checks == ()
