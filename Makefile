@@ -72,6 +72,15 @@ fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp ## anything in annotations, in any or
 mutants: $(VENV)/dev.stamp $(VENV)/mutants.stamp ## small mistakes in plan/ and api/ that the unit tests must notice; ARGS="plan/ramp" picks some
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
+.PHONY: prometheus
+prometheus: $(BIN)/prometheus ## Debian's Prometheus for releases that metrics decide; unpacked into .venv, no service starts
+
+$(BIN)/prometheus: | $(VENV)/bed.stamp
+	@test ! -w /var/lib/apt/lists || apt-get update -qq
+	@unpacked=$$(mktemp -d) && cd $$unpacked && apt-get download -qq prometheus && \
+	    dpkg-deb --extract prometheus_*.deb . && install usr/bin/prometheus $(CURDIR)/$@ && \
+	    rm -rf $$unpacked && echo "$@ is there"
+
 .PHONY: bench
 bench: $(VENV)/bed.stamp ## how fast, how big, how many requests lost
 	@$(BIN)/python -m e2e.bench $(ARGS)

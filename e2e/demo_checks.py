@@ -206,8 +206,7 @@ class Teller:
 
     def lost(self) -> list[Outcome]:
         """Answer the requests that no pod answered; an error of the application's own is none."""
-        failures = (failure for report in self._reports for failure in report.failures)
-        return [it for it in failures if it.version in {"", it.error}]
+        return [lost for report in self._reports for lost in report.lost]
 
     def closing_line(self, left: int) -> str:
         """Write the last line."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import parse_qs
@@ -12,6 +13,9 @@ from e2e.bed.container import Health, Settings
 HEALTH_PATH = "/healthz"
 ACCOUNT_HEADER = "x-account"
 """The header shown as `account` unless the query says `?header=NAME`."""
+
+FAIL_HEADER = "x-bed-fail"
+"""Who sends it gets an error, whatever the version: faults that only some visitors meet."""
 
 LONGEST_HEAD = 1 << 20
 _PROBE_SECONDS = 1.0
@@ -99,10 +103,12 @@ class Backend:
         if not self.connections:
             self._emptied.set()
 
-    def status_for(self, path: str) -> HTTPStatus:
+    def status_for(self, path: str, headers: Mapping[str, str]) -> HTTPStatus:
         """Choose the status of an answer."""
         if path == HEALTH_PATH:
             return HTTPStatus.OK if self.health.ready else HTTPStatus.SERVICE_UNAVAILABLE
+        if FAIL_HEADER in headers:
+            return HTTPStatus.INTERNAL_SERVER_ERROR
         share = self.health.errors
         share = self.settings.error_share if share is None else share
         failed = share and random.random() < share
@@ -186,7 +192,7 @@ class _Connection(asyncio.Protocol):
             return
         backend = self._backend
         backend.served += target != HEALTH_PATH
-        status = backend.status_for(target.partition("?")[0])
+        status = backend.status_for(target.partition("?")[0], headers)
         body = backend.body_for(method, target, headers)
         last = backend.draining or headers.get("connection", "").lower() == "close"
         self._transport.write(_head(backend.settings, status, len(body), closing=last))

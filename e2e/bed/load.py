@@ -65,6 +65,11 @@ class Report:
         return [o for o in self._failed() if o.second not in bad_seconds]
 
     @property
+    def lost(self) -> list[Outcome]:
+        """Answer the failures in which no pod answered; an error of the application's is none."""
+        return [o for o in self.failures if o.version in {"", o.error}]
+
+    @property
     def excused(self) -> list[Outcome]:
         """Answer the failures in seconds in which the control failed too."""
         bad_seconds = self.bad_seconds

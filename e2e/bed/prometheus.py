@@ -18,8 +18,8 @@ LOOPBACK = "127.0.0.1"
 SCRAPE_SECONDS = 1
 """How often it looks: a window of the judge, so that a release takes seconds and not hours."""
 MISSING = (
-    "prometheus is not installed: checks of releases need it; "
-    "Debian, Ubuntu: apt-get install --no-install-recommends prometheus (its service need not run)"
+    "prometheus is not installed: releases that metrics decide need it; "
+    "`make prometheus` unpacks Debian's, `apt-get install prometheus` installs it"
 )
 
 

@@ -205,10 +205,12 @@ class App:
                 found.append(told.written)
         return found
 
-    async def until(self, what: str, holds: Callable[[Told], bool]) -> Told:
+    async def until(
+        self, what: str, holds: Callable[[Told], bool], within: float = PATIENCE
+    ) -> Told:
         """Wait until what the Service says fits."""
         return await self.cluster.watcher.until(
-            self.namespace, NAME, holds, within=PATIENCE, what=f"{self.namespace}: {what}"
+            self.namespace, NAME, holds, within=within, what=f"{self.namespace}: {what}"
         )
 
     async def reaches(self, stage: str, reason: str = "", *, after: str = "") -> Told:
@@ -230,11 +232,12 @@ class App:
             f"not Ready: {reason}", lambda told: not told.is_ready and told.why("Ready") == reason
         )
 
-    async def ends(self, outcome: str) -> Told:
+    async def ends(self, outcome: str, within: float = PATIENCE) -> Told:
         """Wait until the release has ended, so or so, and nothing of it is left."""
         told = await self.until(
             f"{outcome}, and at rest",
             lambda told: told.outcome == outcome and told.stage in {"Idle", "Aborted"},
+            within,
         )
         assert await self.ours() == []
         return told

@@ -8,8 +8,8 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from e2e.bed.api import Api
@@ -19,6 +19,7 @@ from e2e.bed.controllerprocess import ControllerProcess
 from e2e.bed.kubectl import Kubectl
 from e2e.bed.load import Load, ordinary_requests
 from e2e.bed.polling import wait_until
+from e2e.bed.prometheus import SCRAPE_SECONDS, Prometheus
 from e2e.bed.served import Served, Write
 from e2e.controlplane import bed as controlplane
 from e2e.scenarios.closing import CLOSINGS, Closing, Figure
@@ -42,12 +43,14 @@ class Ground:
         flags: Of the controller.
         quiet_seconds: Longer than any wait of a controller with these flags.
         is_closed: Whether all is un-enrolled in the end, to see what is left.
+        is_metered: Whether Prometheus looks at the proxy, and the controller asks it.
     """
 
     bed: Callable[[bool], Served]
     flags: Sequence[str]
     quiet_seconds: float
     is_closed: bool = False
+    is_metered: bool = False
 
 
 THROTTLE = "50ms"
@@ -68,6 +71,11 @@ GROUNDS = {
 }
 GROUND = GROUNDS[os.environ.get("SERINUS_BED", "embedded")]
 """The one switch between the beds."""
+METERED = replace(
+    GROUND,
+    flags=(*GROUND.flags, "--dialect=traefik", f"--scrape-interval={SCRAPE_SECONDS}s"),
+    is_metered=True,
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,9 +86,18 @@ class Cluster:
     controller: ControllerProcess
     watcher: Watcher
     client: Client
+    metrics: Prometheus | None = None
+    """Where the ground is metered."""
     figures: list[Figure] = field(default_factory=list)
     """What scenarios measured."""
     _loads: list[Load] = field(default_factory=list)
+
+    @property
+    def prometheus(self) -> Prometheus:
+        """Answer Prometheus; raises where the ground is not metered."""
+        if self.metrics is None:
+            raise RuntimeError("nobody looks at the proxy of this cluster")
+        return self.metrics
 
     @property
     def kubectl(self) -> Kubectl:
@@ -201,18 +218,24 @@ async def running(hold: str, ground: Ground = GROUND) -> AsyncIterator[Cluster]:
         ground: What it runs on.
     """
     admits = hold == "admission"
-    async with ground.bed(admits) as bed:
+    async with AsyncExitStack() as stack:
+        bed = await stack.enter_async_context(ground.bed(admits))
+        flags = [*ground.flags, f"--hold={'auto' if admits else 'pause'}"]
+        metrics = None
+        if ground.is_metered:
+            metrics = await stack.enter_async_context(bed.prometheus())
+            flags.append(f"--prometheus-url={metrics.url}")
         process = ControllerProcess(
-            kubeconfig=bed.controller_kubeconfig,
-            folder=bed.folder,
-            flags=(*ground.flags, f"--hold={'auto' if admits else 'pause'}"),
+            kubeconfig=bed.controller_kubeconfig, folder=bed.folder, flags=flags
         )
         watcher = Watcher(client=bed.api.client)
         follows = asyncio.create_task(watcher.run())
         client = Client(bed.target, timeout=30.0)
         try:
             await process.start(within=PATIENCE)
-            cluster = Cluster(bed=bed, controller=process, watcher=watcher, client=client)
+            cluster = Cluster(
+                bed=bed, controller=process, watcher=watcher, client=client, metrics=metrics
+            )
             yield cluster
             if ground.is_closed:
                 CLOSINGS.append(await cluster.close(f"hold by {hold}"))

@@ -1,10 +1,9 @@
 """The questions, asked of a real Prometheus that looks at counters in Traefik's own words.
 
-Debian has it: `apt-get install prometheus`. Without it these tests are skipped.
+`make prometheus` unpacks Debian's. Without it these tests are skipped.
 """
 
 import asyncio
-import shutil
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -20,9 +19,9 @@ from controller.cluster.prometheus import Prometheus
 from controller.plan.counting import Grid, windows_of
 from controller.plan.evidence import Window, flaw_of
 from controller.plan.sources import Traefik, Upstream
+from e2e.bed.prometheus import missing, prometheus_program
 
-PROGRAM = shutil.which("prometheus")
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed")
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 TRAEFIK = Traefik(upstreams=(Upstream(namespace="shop", ingress="web", service="app", port="80"),))
 STABLE = "shop-web-app-80@kubernetesingressnginx"
@@ -103,7 +102,7 @@ async def running(directory: Path) -> AsyncIterator[Running]:
     )
     address = f"127.0.0.1:{free_port()}"
     process = await asyncio.create_subprocess_exec(
-        str(PROGRAM),
+        prometheus_program(),
         f"--config.file={config}",
         f"--storage.tsdb.path={directory / 'data'}",
         f"--web.listen-address={address}",

@@ -1,9 +1,10 @@
 """What the real Traefik counts, as the real Prometheus sees it, against what the questions expect.
 
-Debian has it: `apt-get install prometheus`. Without it these tests are skipped.
+`make prometheus` unpacks Debian's. Without it these tests are skipped.
 """
 
 import math
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -193,7 +194,8 @@ async def test_without_prometheus_one_line_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingProgramError, match=r"^prometheus is not installed: .*apt-get"):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(MissingProgramError, match=r"^prometheus is not installed: .*make prom"):
         await Prometheus.run(folder=tmp_path, targets=[])
 
 
