@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import controller
+from e2e.bed.children import program
 from tests.manifests.rendering import MANIFESTS
 
 ROOT = MANIFESTS.parent
@@ -35,6 +36,16 @@ def stages() -> list[list[tuple[str, str]]]:
         if found:
             found[-1].append((word, rest))
     return found
+
+
+def test_the_dockerfile_passes_a_linter() -> None:
+    done = subprocess.run(
+        [program("hadolint"), "--no-color", "--failure-threshold=style", IMAGE / "Dockerfile"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_every_instruction_is_one_that_is_meant() -> None:
