@@ -4,6 +4,7 @@ OWN_CLUSTER = (
     "test_restart",
     "test_pause_hold",
     "test_lost_policy",
+    "test_two_instances",
     "test_checks",
     "test_metrics_server",
 )

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from e2e.bed.addresses import free_port
 from e2e.bed.api import Api
 from e2e.bed.bed import Bed, Options
 from e2e.bed.client import Answer, Client, Request, census
@@ -162,6 +163,17 @@ class Cluster:
     async def start_controller(self) -> None:
         """Start the controller again after its end, and wait until it is ready."""
         await self.controller.start(within=PATIENCE)
+
+    @asynccontextmanager
+    async def second_controller(self) -> AsyncIterator[ControllerProcess]:
+        """Run another instance with the same flags while the block runs."""
+        first = self.controller
+        second = replace(first, name="second", http_port=free_port(), _child=None)
+        try:
+            await second.start(within=PATIENCE)
+            yield second
+        finally:
+            await second.stop()
 
     async def is_quiet(self) -> None:
         """Wait until the controller has had nothing to do for longer than any of its waits."""
