@@ -9,9 +9,10 @@ from controller.api.status import Bound, Judged, Tally
 from controller.cli.plot import plot
 from controller.cli.screen import WIDTH, Line, Paint, plain, printable, section, span
 from controller.cli.view import View
+from controller.plan.coverage import percent
 from controller.plan.judge import Outcome
 from controller.plan.users import users_touched
-from controller.plan.wording import number_text, share_text
+from controller.plan.wording import number_text, ratio_text, share_text
 
 COLOURS: Final[Mapping[str, str]] = {
     Outcome.PASS: "green",
@@ -21,6 +22,8 @@ COLOURS: Final[Mapping[str, str]] = {
 }
 REQUESTS_OF_A_USER: Final = (1, 10, 100)
 """For such users it is said how many of them a weight reaches."""
+RESTARTS: Final = "restarts"
+"""The check that counts containers and not requests."""
 PLOT_WIDTH: Final = 64
 """Columns of a plot; the digest holds some forty points."""
 _SHOWN: Final = 6
@@ -60,7 +63,7 @@ def _release(view: View) -> Iterator[Line]:
 
 def _users(view: View) -> Iterator[Line]:
     """Say whom a weight reaches: users are more than their requests (`plan/users.py`)."""
-    reached = [(share_text(share), k) for k, share in users_of(view).items()]
+    reached = [(percent(share), k) for k, share in users_of(view).items()]
     if reached:
         (first, once), *others = reached
         more = "".join(f", {share} with {k}" for share, k in others)
@@ -98,6 +101,8 @@ def _counted(tally: Callable[[Judged], Tally]) -> Callable[[Judged], Iterator[st
         if count.requests and check.harm.limit:
             share = share_text(count.events / count.requests)
             yield f"{number_text(count.events)} of {number_text(count.requests)} ({share})"
+        elif count.requests and check.check == RESTARTS:
+            yield f"{number_text(count.events)} of {number_text(count.requests)} containers"
         elif count.requests:
             yield f"{number_text(count.requests)} requests"
 
@@ -106,9 +111,9 @@ def _counted(tally: Callable[[Judged], Tally]) -> Callable[[Judged], Iterator[st
 
 def _ratio(check: Judged) -> Iterator[str]:
     canary, stable = check.canary, check.stable
-    if canary.requests and stable.events:
+    if canary.requests and stable.events and check.harm.limit:
         times = canary.events * stable.requests / (stable.events * canary.requests)
-        yield f"{times:.2g}x of stable's"
+        yield f"{ratio_text(times)} of stable's"
 
 
 def _harm(check: Judged) -> Iterator[str]:

@@ -210,6 +210,7 @@ def covered(check: Check, tried: Tried) -> Verdict:
         canary=Count(requests=tried.canary),
         stable=Count(requests=tried.stable),
         needed_requests=needed,
+        needed_seconds=_seconds(tried, needed),
     )
 
 
@@ -243,9 +244,16 @@ def _so_far(kind: Kind) -> str:
 def _more(tried: Tried, needed: float | None) -> str:
     if needed is None:
         return "no request has reached the canary; one by a listed account counts as well"
-    rate = tried.canary / tried.seconds if tried.seconds > 0 else 0.0
-    time = f", {time_text(needed / rate)} at this rate" if rate else ""
+    seconds = _seconds(tried, needed)
+    time = f", {time_text(seconds)} at this rate" if seconds is not None else ""
     return f"about {number_text(needed)} more requests to the canary at stable's mix{time}"
+
+
+def _seconds(tried: Tried, needed: float | None) -> float | None:
+    """Return how long so many requests to the canary take at the rate so far."""
+    if needed is None or tried.seconds <= 0:
+        return None
+    return needed * tried.seconds / tried.canary
 
 
 def _needed(tried: Tried, wanted: float) -> float | None:

@@ -33,7 +33,7 @@ from controller.plan.eprocess import (
     path,
 )
 from controller.plan.evidence import NOTHING, Count, Criterion, Evidence, Window, flaw_of, total
-from controller.plan.wording import evidence_text, number_text, share_text, time_text
+from controller.plan.wording import evidence_text, number_text, ratio_text, share_text, time_text
 
 HARM = 0.01
 """The chance that a release whose canary is as good as tolerated is ever failed."""
@@ -286,7 +286,7 @@ def _compared(reading: _Reading) -> str:
     if not reading.stable.events:
         return f"tolerated {criterion.tolerated:g}x of stable's"
     ratio = reading.canary.share / reading.stable.share
-    return f"{ratio:.2g}x of stable's, tolerated {criterion.tolerated:g}x"
+    return f"{ratio_text(ratio)} of stable's, tolerated {criterion.tolerated:g}x"
 
 
 def _proven(reading: _Reading, outcome: Outcome) -> str:

@@ -15,6 +15,11 @@ def share_text(share: float) -> str:
     return f"{float(f'{100 * share:.2g}'):g} %"
 
 
+def ratio_text(ratio: float) -> str:
+    """Return how many times one share is another: `0.48x`, `11x`, `123x`."""
+    return f"{number_text(ratio)}x" if ratio >= 100 else f"{ratio:.2g}x"
+
+
 def evidence_text(logarithm: float, limit: float) -> str:
     """Return an e-value beside its limit: `4.1 of 100`."""
     value = "over 1,000,000" if logarithm > _SHOWN else _value_text(math.exp(logarithm))

@@ -123,3 +123,16 @@ async def test_what_the_canary_was_never_asked_holds_until_a_tester_has_asked(ap
         alice = Request(host=app.host, method="PUT", headers=((ACCOUNT, "alice"),))
         await census(app.cluster.client, alice, 8)
         await app.ends("promoted", LONG)
+
+
+@scenario
+async def test_a_version_whose_container_crashes_is_rolled_back_without_any_traffic(
+    app: App,
+) -> None:
+    await app.enrol(steps="50/1h", checks="restarts")
+    await app.ship("v2")
+    await app.until("passed", lambda told: outcomes(told) == {"restarts": "pass"})
+    await app.cluster.crash_pod(app.namespace, (await app.pods("canary"))[0])
+    told = await app.ends("aborted", LONG)
+    assert was_caught(told)
+    assert why(told).startswith("restarts: fail: 1 of 2 containers of the canary and 0 of 2 ")

@@ -52,7 +52,7 @@ def test_each_check_says_what_it_counted_what_that_proves_and_what_it_lacks() ->
 myapp -n canary
   Release     revision bbbbbbbbbb, Canary, weight 5 %
   Users       at this weight 5 % with 1 request meet the
-              canary, 40 % with 10, 99 % with 100
+              canary, 40.1 % with 10, 99.4 % with 100
 
 error-rate<=3x: not enough data
   Canary      6 of 600 (1 %)
@@ -98,6 +98,17 @@ def test_without_an_error_of_stable_there_is_no_ratio() -> None:
     clean = replace(RATE, stable=Tally(requests=5400))
     assert "Ratio" not in shown(in_canary(checks=(clean,)))
     assert "Ratio" not in shown(in_canary(checks=(replace(RATE, canary=Tally()),)))
+
+
+def test_restarts_count_containers() -> None:
+    found = Judged(
+        check="restarts",
+        outcome="fail",
+        canary=Tally(requests=4, events=1),
+        stable=Tally(requests=6, events=3),
+    )
+    lines = shown(in_canary(checks=(found,))).splitlines()
+    assert lines[-2:] == ["  Canary      1 of 4 containers", "  Stable      3 of 6 containers"]
 
 
 def test_without_checks_it_says_why() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from controller.plan.wording import evidence_text, number_text, share_text, time_text
+from controller.plan.wording import evidence_text, number_text, ratio_text, share_text, time_text
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,18 @@ def test_counts_have_commas() -> None:
 )
 def test_evidence_stands_beside_its_limit(value: float, text: str) -> None:
     assert evidence_text(math.log(value), math.log(100)) == f"{text} of 100"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (0.483, "0.48x"),
+        (1.0, "1x"),
+        (10.94, "11x"),
+        (99.4, "99x"),
+        (123.4, "123x"),
+        (1e6, "1,000,000x"),
+    ],
+)
+def test_a_ratio_is_never_written_with_an_exponent(ratio: float, text: str) -> None:
+    assert ratio_text(ratio) == text
