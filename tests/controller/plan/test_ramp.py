@@ -56,6 +56,23 @@ def test_a_step_stands_for_its_time_and_says_until_when() -> None:
     )
 
 
+def test_the_last_step_says_when_the_promotion_is_due() -> None:
+    due = stamp(NOW + timedelta(minutes=6))
+    assert asked("5/10m", step=5, step_since=AGO) == Asked(
+        weight=5, message=f"promotion at {due}", left_seconds=360.0
+    )
+
+
+def test_a_step_is_over_when_all_of_its_time_is() -> None:
+    for seconds, weight in ((599.5, 5), (600.0, 25)):
+        world = running({names.STEPS: PLAN}, exposure=exposed(0), kept=record(step=5))
+        begun = record(step=5, step_since=stamp(NOW))
+        steps = release_of(world, NOW).intent
+        assert steps is not None
+        later = release_of(world, NOW + timedelta(seconds=seconds))
+        assert asked_of(later, begun, steps.steps).weight == weight
+
+
 def test_a_step_that_had_its_time_is_followed_by_the_next() -> None:
     assert asked(step=25, step_since=AGO) == Asked(weight=50, message="next step: weight 50")
 

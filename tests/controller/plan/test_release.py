@@ -214,6 +214,12 @@ def test_stable_pods_are_counted_behind_the_service_or_by_their_sets_without_one
     assert release(world).stable_ready(V2, LONG + 1) == 0
     gone = replace(without(world, SERVICE, NAME), stable=Pool())
     assert release(gone).stable_ready(V1) == 2
+    fresh = replace(world, stable=pool(replica_set("v1", 2).name, 2, age=0.0))
+    assert release(fresh).stable_ready(V1) == 2
+
+
+def test_of_a_deadline_whose_time_nobody_knows_all_is_left() -> None:
+    assert release(idle()).left("uid", "text", None, 10.0) == 11.0
 
 
 def test_the_youngest_ready_pod_tells_how_long_all_are_known() -> None:

@@ -10,6 +10,7 @@ from controller.api import names
 from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, stamp, template_of
 from controller.plan.observed import Observed
 from controller.plan.traffic.exposure import CLOSED
+from controller.plan.traffic.nginx import changed_text
 from controller.plan.writes import Merge
 from tests.controller.plan.applied import (
     CANARY,
@@ -39,6 +40,7 @@ from tests.controller.plan.worlds import (
     running,
     seen_for,
     status,
+    uid,
 )
 
 KEPT = record(step=10)
@@ -48,6 +50,10 @@ CLOSE = f"merge Ingress {CANARY}"
 
 def remembering(world: Observed, **values: Any) -> Observed:
     return put(world, SERVICE, annotated(world.service or {}, status(**values)))
+
+
+def newer_of(world: Observed) -> Observed:
+    return put(world, DEPLOYMENT, pending_deployment("v3", generation=3))
 
 
 def aborting(**more: Any) -> Observed:
@@ -109,7 +115,7 @@ def test_ours_goes_in_order_and_the_template_stays() -> None:
 
 def test_an_aborted_release_says_what_is_possible_now() -> None:
     done = passed(remembering(pending(), rejected={"revision": V2, "why": "too slow"}))
-    assert done.plan.stage == "Aborted"
+    assert (done.plan.stage, done.reason) == ("Aborted", "Aborted")
     assert done.status.message == (
         f"revision {V2} was rejected (too slow); it is still pending and held: "
         f"retry:{V2}, a newer template, or put the old one back (kubectl canary undo)"
@@ -132,12 +138,122 @@ def test_a_rejection_without_an_outcome_ends_the_release(rejected: str, why: str
     assert done.status.rejected.revision == rejected
 
 
+def lost_record() -> Observed:
+    return put(running(TEN), DEPLOYMENT, annotated(canary()[0], {names.RELEASE: "{"}))
+
+
+def put_back() -> Observed:
+    return put(running(TEN, kept=KEPT), DEPLOYMENT, deployment("v1", paused=True, generation=3))
+
+
+def rolls_by_hand() -> Observed:
+    return rolling(kept=KEPT, exposure=exposed(10), stable=deployment("v3", generation=4))
+
+
+def at_last(world: Observed) -> Observed:
+    """The time of the closing is kept, and it was long ago."""
+    long_ago = stamp(NOW - timedelta(hours=1))
+    return put(world, DEPLOYMENT, canary(kept=record(step=10, changed=long_ago))[0])
+
+
+@pytest.mark.parametrize(
+    ("world", "message", "wake"),
+    [
+        (aborting(), "the release has ended: taking all traffic off the canary", None),
+        (
+            drained(aborting(), 10, 10.0),
+            "the release has ended: requests to the canary drain",
+            31.0,
+        ),
+        (
+            replace(
+                at_last(drained(aborting(), LONG, LONG)),
+                seen={
+                    **drained(aborting(), LONG, LONG).seen,
+                    (uid("Deployment", CANARY), stamp(NOW - timedelta(hours=1))): LONG,
+                },
+            ),
+            "the release has ended: removing the canary",
+            None,
+        ),
+        (
+            remembering(running(TEN, kept=KEPT), rejected={"revision": V2}),
+            "aborted: taking all traffic off the canary",
+            None,
+        ),
+        (
+            remembering(newer_of(running(TEN, kept=KEPT)), rejected={"revision": V3}),
+            "an aborted template came back: taking all traffic off the canary",
+            None,
+        ),
+        (put_back(), "the old template was put back: taking all traffic off the canary", None),
+        (
+            rolls_by_hand(),
+            "the Deployment rolls to another revision: taking all traffic off the canary",
+            None,
+        ),
+        (
+            remembering(lost_record(), rejected={"revision": V2, "why": "x"}),
+            "left-overs of a release: taking all traffic off the canary",
+            None,
+        ),
+        (
+            put(lost_record(), DEPLOYMENT, deployment()),
+            "left-overs of a release: taking all traffic off the canary",
+            None,
+        ),
+        (
+            newer_of(running(TEN, kept=KEPT)),
+            f"revision {V3} replaces the canary: taking all traffic off the canary",
+            None,
+        ),
+        (
+            drained(newer_of(running(TEN, kept=KEPT)), 10, 10.0),
+            f"revision {V3} replaces the canary: requests to the canary drain",
+            31.0,
+        ),
+        (
+            drained(newer_of(running(TEN, kept=KEPT)), LONG, 39.5),
+            f"revision {V3} replaces the canary: requests to the canary drain",
+            0.5,
+        ),
+        (
+            drained(newer_of(running(TEN, kept=record(revision=V3, generation=3))), 41, 40.0),
+            f"revision {V3} replaces the canary",
+            None,
+        ),
+        (
+            newer_of(running(exposure=CLOSED, kept=record(revision=V3, generation=3))),
+            f"revision {V3} replaces the canary",
+            None,
+        ),
+    ],
+)
+def test_says_why_the_release_ends_and_how_far_that_is(
+    world: Observed, message: str, wake: float | None
+) -> None:
+    done = passed(world)
+    assert (done.plan.stage, done.reason, done.status.message, done.plan.wake_seconds) == (
+        "RollingBack",
+        "RollingBack",
+        message,
+        wake,
+    )
+
+
+def test_a_closing_of_which_the_time_was_taken_away_begins_its_drain_anew() -> None:
+    path = annotated(route(CLOSED, at=NOW - timedelta(hours=1)), {names.CHANGED: None})
+    done = passed(put(aborting(), INGRESS, path))
+    written = object_in(done.after, INGRESS, CANARY) or {}
+    assert written["metadata"]["annotations"][names.CHANGED] == changed_text(CLOSED, NOW)
+
+
 # A newer template.
 
 
 def newer(**more: Any) -> Observed:
     world = running(TEN, **{"kept": KEPT, "exposure": exposed(10), **more})
-    return put(world, DEPLOYMENT, pending_deployment("v3", generation=3))
+    return newer_of(world)
 
 
 def test_a_newer_template_closes_the_canary_and_begins_a_new_record() -> None:
@@ -197,8 +313,7 @@ def test_the_newer_one_begins_with_the_pods_of_its_first_exposure(
 
 
 def test_the_old_template_put_back_ends_the_release_without_a_rejection() -> None:
-    world = put(running(TEN, kept=KEPT), DEPLOYMENT, deployment("v1", paused=True, generation=3))
-    done = passed(world)
+    done = passed(put_back())
     assert done.exposure == CLOSED
     assert done.status.outcome is not None
     assert done.status.outcome.why == "the old template was put back"
@@ -216,7 +331,7 @@ def test_out_of_a_promotion_stable_takes_over_only_as_far_as_it_is_ready() -> No
 
 
 def test_a_roll_by_hand_to_another_revision_takes_the_canary_down() -> None:
-    done = passed(rolling(kept=KEPT, exposure=exposed(10), stable=deployment("v3", generation=4)))
+    done = passed(rolls_by_hand())
     assert done.exposure == CLOSED
     assert done.status.outcome is not None
     assert done.status.outcome.why == "the Deployment rolls to another revision"
@@ -227,8 +342,7 @@ def test_a_roll_by_hand_to_another_revision_takes_the_canary_down() -> None:
 
 
 def test_a_lost_record_begins_the_release_again_from_its_first_gate() -> None:
-    lost = annotated(canary()[0], {names.RELEASE: "{"})
-    done = passed(put(running(TEN), DEPLOYMENT, lost))
+    done = passed(lost_record())
     assert done.exposure == CLOSED
     assert done.record == record(since=stamp(NOW), stale_pin="10")
 
