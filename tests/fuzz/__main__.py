@@ -32,7 +32,13 @@ SEEDS = (
     r"^[A-Za-z0-9._~\x40\x2b-]*(?:[01][0-9]|2[0-4])$", r"^(?:mia|[A-Za-z0-9._~\x40\x2b-]*[89ab])$",
 )  # fmt: skip
 """Where atheris begins: patterns as they are written."""
-SHARES = {"annotations": 0.15, "texts": 0.05, "contract": 0.5, **dict.fromkeys(GUIDED, 0.1)}
+SHARES = {
+    "annotations": 0.1,
+    "doors": 0.1,
+    "texts": 0.05,
+    "contract": 0.45,
+    **dict.fromkeys(GUIDED, 0.1),
+}
 """Of the seconds."""
 
 
@@ -54,28 +60,38 @@ class Part:
 def made(runs: int, first: int, seconds: float) -> Iterator[Part]:
     """Fuzz in every way, each at most so many runs and its share of the seconds."""
     quiet = settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
-    yield _batches("annotations", runs, first, seconds, _Annotations(quiet))
+    yield _batches(
+        "annotations", runs, first, seconds, _Read(quiet, values.annotations(), contract.flaws)
+    )
+    yield _batches("doors", runs, first, seconds, _Read(quiet, values.doors(), contract.door_flaws))
     yield _batches("texts", runs, first, seconds, _Texts(quiet))
     with silent():
-        yield _batches("contract", runs // 4, first, seconds, _Sequences(quiet))
+        yield _batches("contract", runs, first, seconds, _Sequences(quiet))
     for target in GUIDED:
         yield _guided(target, 10 * runs, first, SHARES[target] * seconds)
 
 
-class _Annotations:
+class _Read:
     """Annotations of a Service, read and followed to what is written."""
 
-    def __init__(self, how: settings) -> None:
+    def __init__(
+        self,
+        how: settings,
+        made: st.SearchStrategy[dict[str, str]],
+        flaws: Callable[[dict[str, str], int], list[str]],
+    ) -> None:
         self.count = 0
+        self._flaws = flaws
         self._how = settings(how, max_examples=BATCH)
+        self._made = made
 
     def __call__(self, number: int) -> None:
         @self._how
         @seed(number)
-        @given(values.annotations(), st.integers(0, 100))
+        @given(self._made, st.integers(0, 100))
         def follow(annotations: dict[str, str], weight: int) -> None:
             self.count += 1
-            assert contract.flaws(annotations, weight) == []
+            assert self._flaws(annotations, weight) == []
 
         follow()
 
@@ -117,7 +133,7 @@ class _Sequences:
 
 
 def _batches(
-    name: str, runs: int, first: int, seconds: float, batch: _Annotations | _Texts | _Sequences
+    name: str, runs: int, first: int, seconds: float, batch: _Read | _Texts | _Sequences
 ) -> Part:
     began, number, flaw = time.monotonic(), first, ""
     while not flaw and batch.count < runs and time.monotonic() - began < SHARES[name] * seconds:
@@ -163,7 +179,7 @@ def _runs_in(text: str) -> int:
 def main() -> int:
     """Read the flags and fuzz; answers the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("--runs", type=int, default=10_000, help="annotations and texts; a quarter")
+    parser.add_argument("--runs", type=int, default=10_000, help="of each part; tenfold guided")
     parser.add_argument("--seconds", type=float, default=600.0, help="for all of it")
     parser.add_argument("--seed", type=int, default=1)
     flags = parser.parse_args()

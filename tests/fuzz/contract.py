@@ -56,6 +56,12 @@ def _read_back(exposure: Exposure, keys: Mapping[str, str]) -> list[str]:
     return [] if read == exposure else [f"{exposure} is read back as {read}"]
 
 
+def door_flaws(asked: Mapping[str, str], weight: int = 0) -> list[str]:
+    """Return what is wrong with good accounts and endings, that they are refused included."""
+    faults = [it.message for it in parse(asked).faults if "could mean" not in it.message]
+    return faults or flaws(asked, weight)
+
+
 def pattern_flaws(text: str) -> list[str]:
     """Return what is wrong with the reading of any text as a pattern of ours."""
     decoded = decode(text)

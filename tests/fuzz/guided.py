@@ -10,10 +10,13 @@ import atheris
 
 with atheris.instrument_imports(include=["controller.api", "controller.plan.traffic"]):
     from controller.api import names
+    from controller.api.intent import KEYS as KEYS_OF_THE_USER
     from tests.fuzz import contract
+    from tests.fuzz.values import MARK
 
-Bytes = "atheris.FuzzedDataProvider"
-KEYS = (*names.USER_KEYS, "serinus.dev/wieght", names.STATUS)
+GOOD = {key.name: key.example for key in KEYS_OF_THE_USER}
+KEYS = [*GOOD, "serinus.dev/wieght", names.STATUS]
+ACCOUNT = "abyzABYZ0189._~@+-"
 _CHARACTERS = "azAZ019-_.~@+%:/=,; \n^$()[]*|\\{}"
 
 
@@ -30,26 +33,37 @@ def intent(raw: bytes) -> None:
     """Read bytes as annotations, and follow them to what is written."""
     data = atheris.FuzzedDataProvider(raw)
     weight = data.ConsumeIntInRange(0, 100)
-    annotations = {
-        data.PickValueInList(list(KEYS)): _text(data) for _ in range(data.ConsumeIntInRange(0, 6))
-    }
+    annotations = {}
+    for _ in range(data.ConsumeIntInRange(0, 6)):
+        key = data.PickValueInList(KEYS)
+        is_good = data.ConsumeBool() and key in GOOD
+        annotations[key] = GOOD[key] if is_good else _text(data)
     _raise(contract.flaws(annotations, weight))
 
 
 def pattern(raw: bytes) -> None:
     """Read bytes as accounts and endings, and ask every engine about their pattern."""
     data = atheris.FuzzedDataProvider(raw)
-    accounts = " ".join(_text(data) for _ in range(data.ConsumeIntInRange(0, 12)))
-    endings = ",".join(
-        data.PickValueInList(["0", "7", "00-04", "a-f"]) if data.ConsumeBool() else _text(data)
-        for _ in range(data.ConsumeIntInRange(0, 6))
-    )
+    accounts = [_of(data, ACCOUNT, 1, 20) for _ in range(data.ConsumeIntInRange(0, 12))]
+    endings = [_ending(data) for _ in range(data.ConsumeIntInRange(0, 6))]
     asked = {names.HEADER: "X-Account"}
-    if accounts.strip():
-        asked[names.HEADER_VALUES] = accounts
+    if accounts:
+        asked[names.HEADER_VALUES] = " ".join(f"{MARK}{account}" for account in accounts)
     if endings:
-        asked[names.HEADER_SUFFIXES] = endings
-    _raise(contract.flaws(asked))
+        asked[names.HEADER_SUFFIXES] = ",".join(endings)
+    _raise(contract.door_flaws(asked) if accounts or endings else [])
+
+
+def _of(data: "atheris.FuzzedDataProvider", characters: str, least: int, most: int) -> str:
+    count = data.ConsumeIntInRange(least, most)
+    return "".join(characters[data.ConsumeIntInRange(0, len(characters) - 1)] for _ in range(count))
+
+
+def _ending(data: "atheris.FuzzedDataProvider") -> str:
+    width = data.ConsumeIntInRange(1, 4)
+    digits = "0123456789abcdef" if data.ConsumeBool() else "0123456789"
+    first, last = sorted((_of(data, digits, width, width), _of(data, digits, width, width)))
+    return f"{first}-{last}" if data.ConsumeBool() else first
 
 
 def decoded(raw: bytes) -> None:

@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from controller.api import names
 from tests.fuzz import contract, engines, values, written
 from tests.fuzz.machine import Contract
 
@@ -21,12 +20,9 @@ def test_whatever_is_asked_for_only_known_characters_are_written(
 
 
 @SLICE
-@given(st.lists(values.accounts, max_size=40), values.suffixes)
-def test_a_pattern_is_its_list_to_every_engine(accounts: list[str], suffixes: str) -> None:
-    asked = {names.HEADER: "X-Account", names.HEADER_SUFFIXES: suffixes}
-    if accounts:
-        asked[names.HEADER_VALUES] = " ".join(accounts)
-    assert contract.flaws(asked) == []
+@given(values.doors())
+def test_a_pattern_is_its_list_to_every_engine(asked: dict[str, str]) -> None:
+    assert contract.door_flaws(asked) == []
 
 
 @SLICE

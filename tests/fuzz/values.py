@@ -24,11 +24,20 @@ def _joined(items: st.SearchStrategy[str], most: int) -> st.SearchStrategy[str]:
 
 accounts = st.builds(str.__add__, st.just(MARK), st.text(_ID + "._~@+-", max_size=61))
 """Every account is one, whatever follows the mark."""
-_ENDS = st.one_of(
-    st.text("0123456789", min_size=1, max_size=4),
-    st.text("0123456789abcdef", min_size=1, max_size=4),
-)
-suffixes = _joined(st.one_of(_ENDS, st.builds("{}-{}".format, _ENDS, _ENDS)), 6)
+
+
+@st.composite
+def suffixes(draw: st.DrawFn) -> str:
+    """Draw endings and ranges, nearly all of which are some; `00-24` beside letters is not."""
+    digits = draw(st.sampled_from(["0123456789", "0123456789abcdef"]))
+    found = []
+    for width in draw(st.lists(st.integers(1, 4), min_size=1, max_size=6)):
+        ends = st.text(digits, min_size=width, max_size=width)
+        first, last = sorted((draw(ends), draw(ends)))
+        found.append(draw(st.sampled_from([first, f"{first}-{last}"])))
+    return draw(st.sampled_from([",", ", "])).join(found)
+
+
 _STEPS = st.lists(st.integers(1, 100), min_size=1, max_size=6, unique=True).flatmap(
     lambda weights: st.lists(
         st.one_of(st.just(""), _DURATIONS.map("/".__add__)),
@@ -50,7 +59,7 @@ GOOD: Mapping[str, st.SearchStrategy[str]] = {
         st.sampled_from([", ", " ", "\n", ",\n"]),
         st.lists(accounts, min_size=1, max_size=8),
     ),
-    names.HEADER_SUFFIXES: suffixes,
+    names.HEADER_SUFFIXES: suffixes(),
     names.COOKIE: st.text(string.ascii_lowercase + string.digits + "_-", min_size=1, max_size=64),
     names.QUERY: _joined(st.just("beta=1"), 1),
     names.REPLICAS: st.one_of(
@@ -102,19 +111,48 @@ TYPOS = st.sampled_from(
 _ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 
 
+_STRAY = st.sampled_from([*string.punctuation, " ", "\n", "\t", "\x00", "\x7f", "A", "z", "0", "é"])
+
+
+@st.composite
+def _spoiled(draw: st.DrawFn, key: str) -> str:
+    """Draw a good value with one character more, or one less."""
+    text = draw(GOOD[key])
+    place = draw(st.integers(0, len(text)))
+    return (
+        text[:place]
+        + draw(st.one_of(st.just(""), _STRAY))
+        + text[place + draw(st.integers(0, 1)) :]
+    )
+
+
 @st.composite
 def entries(draw: st.DrawFn) -> tuple[str, str]:
-    """Draw a key and a value: three of four fit each other."""
-    key = draw(KEYS)
-    odd = [ODD, _ANY, _ODD_ACCOUNTS] if key == names.HEADER_VALUES else [ODD, _ANY]
-    values = draw(st.sampled_from([GOOD[key], GOOD[key], GOOD[key], st.one_of(odd)]))
+    """Draw a key and a value, which may fit each other or not."""
+    key = draw(st.sampled_from([names.HEADER_VALUES, *names.USER_KEYS]))
+    odd = [_ODD_ACCOUNTS] if key == names.HEADER_VALUES else []
+    values = draw(st.sampled_from([GOOD[key], _spoiled(key), _spoiled(key), ODD, _ANY, *odd]))
     return key, draw(values)
 
 
 @st.composite
 def annotations(draw: st.DrawFn) -> dict[str, str]:
-    """Draw all annotations of a Service at once; one of sixteen has a key that is none."""
-    found = dict(draw(st.lists(entries(), max_size=8)))
-    if draw(st.integers(0, 15)) == 0:
-        found[draw(TYPOS)] = draw(ODD)
+    """Draw all annotations of a Service at once: half of them are good, the others nearly are."""
+    found = {key: draw(GOOD[key]) for key in draw(st.sets(KEYS, max_size=6))}
+    if {names.HEADER_VALUES, names.HEADER_SUFFIXES} & found.keys():
+        found.setdefault(names.HEADER, draw(GOOD[names.HEADER]))
+    if draw(st.booleans()):
+        found.update(draw(st.lists(entries(), min_size=1, max_size=2)))
+    if draw(st.sampled_from([False] * 15 + [True])):
+        found[draw(TYPOS)] = draw(st.one_of(ODD, _ODD_ACCOUNTS))
     return found
+
+
+@st.composite
+def doors(draw: st.DrawFn) -> dict[str, str]:
+    """Draw a header with accounts, with endings, or with both."""
+    keys = draw(st.sampled_from([(names.HEADER_VALUES,), (names.HEADER_SUFFIXES,), _BOTH]))
+    return {key: draw(GOOD[key]) for key in (names.HEADER, *keys)}
+
+
+_BOTH = (names.HEADER_VALUES, names.HEADER_SUFFIXES)
