@@ -33,6 +33,8 @@ MADE = ("pods", "replicasets", "endpointslices", "events", "endpoints")
 """What others make of an owner's objects."""
 LOAD_SECONDS = 300.0
 """A load that nobody stops ends after so long; no scenario takes longer."""
+LOAD_COUNT = 100_000
+"""Or after so many requests."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,15 +121,30 @@ class Cluster:
         """Send the same request many times and count the answers by version."""
         return await census(self.client, Request(host=host, headers=tuple(headers)), count)
 
-    async def load(self, host: str, rate: float) -> Load:
+    async def load(
+        self,
+        host: str,
+        rate: float,
+        headers: Sequence[tuple[str, str]] = (),
+        *,
+        seconds: float = LOAD_SECONDS,
+    ) -> Load:
         """Build a load on a host with its control, not yet running; the caller stops it."""
-        control = await self.bed.add_control()
-        target, requests = self.bed.target, ordinary_requests(host)
         load = Load(
-            target, requests, control_host=control, rate=rate, count=100_000, seconds=LOAD_SECONDS
+            self.bed.target,
+            ordinary_requests(host, headers),
+            control_host=await self.bed.add_control(),
+            rate=rate,
+            count=LOAD_COUNT,
+            seconds=seconds,
         )
         self._loads.append(load)
         return load
+
+    def stop_loads(self) -> None:
+        """Let every load end."""
+        for load in self._loads:
+            load.stop()
 
     async def weight_in_force(self, namespace: str, service: str) -> int:
         """Answer the weight the proxy works with; 0 where it knows no canary."""
@@ -210,7 +227,7 @@ class Cluster:
             name=name,
             figures=tuple(self.figures),
             requests=self.client.sent + sum(report.sent for report in reports),
-            lost=sum(len(report.failures) for report in reports),
+            lost=sum(len(report.lost) for report in reports),
             excused=sum(len(report.excused) for report in reports),
             bad_seconds=sum(len(report.bad_seconds) for report in reports),
             control_failed=sum(len(report.control_failures) for report in reports),

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from e2e.bed import container
-from e2e.bed.load import Load, ordinary_requests
+from e2e.bed.load import Load
 from e2e.bed.polling import wait_until
 from e2e.scenarios.application import App
 from e2e.scenarios.watching import Told
@@ -14,7 +14,6 @@ LONG = 200.0
 """Seconds for what counts have to show, on a busy machine too."""
 USUAL_ERRORS = 0.02
 """The share of errors that every version has had since ever."""
-LOAD_COUNT = 100_000
 
 
 @asynccontextmanager
@@ -29,14 +28,7 @@ async def traffic(
         headers: Of each.
         seen: How many have to be answered before the block begins.
     """
-    load = Load(
-        app.cluster.bed.target,
-        ordinary_requests(app.host, headers),
-        control_host=await app.cluster.bed.add_control(),
-        rate=rate,
-        count=LOAD_COUNT,
-        seconds=2 * LONG,
-    )
+    load = await app.cluster.load(app.host, rate, headers, seconds=2 * LONG)
     sending = asyncio.create_task(load.run())
     try:
         await sends(load, seen)

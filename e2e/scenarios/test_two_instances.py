@@ -9,18 +9,17 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from e2e.bed import container
+from controller.api import names
 from e2e.bed.controllerprocess import ControllerProcess
+from e2e.bed.load import Report
 from e2e.bed.polling import wait_until
-from e2e.scenarios.application import ACCOUNT, App
+from e2e.scenarios.application import GATED, App
 from e2e.scenarios.cluster import GROUND, PATIENCE, Cluster, running
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 HOME = "serinus-system"
 ELECTED = ("--leader-elect", f"--lease-namespace={HOME}")
-SLOW = {container.START: "1"}
-"""So that a promotion has moments in which something else can happen."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -41,54 +40,57 @@ async def leads(controller: ControllerProcess) -> None:
     await wait_until(has_the_lease, within=PATIENCE, every=0.1, what=f"{controller.name} leads")
 
 
+async def waiting_in_a_promotion(app: App) -> asyncio.Task[Report]:
+    """Promote up to where the canary grows, and leave it there; answers the load that goes on."""
+    await app.gated_canary()
+    load = await app.cluster.load(app.host, rate=20)
+    sending = asyncio.create_task(load.run())
+    await asyncio.gather(app.reaches("Promoting", "WaitingForPods"), app.resume())
+    return sending
+
+
+async def ends_without_a_lost_request(app: App, sending: asyncio.Task[Report]) -> None:
+    """Let all pods in, and look at the load once the release has ended."""
+    await app.let_in("", app.ends("promoted"))
+    app.cluster.stop_loads()
+    report = await sending
+    assert not report.failures, report.summary()
+    assert app.stages == ["Idle", "Starting", "Canary", "Promoting", "Idle"]
+    assert await app.runs() == {GATED: 2}
+
+
+async def rolls(app: App) -> None:
+    """Let the canary's pods in, which takes a promotion to where stable rolls."""
+    rolling = app.comes_true("the roll", app.is_rolling)
+    await app.let_in(f"{names.TRACK}={names.TRACK_CANARY}", rolling)
+
+
 async def test_a_lease_that_changes_hands_in_mid_promotion_costs_no_request(
     cluster: Cluster,
 ) -> None:
     app = App(cluster=cluster, namespace="handed-over")
-    await app.deploy(replicas=3, pod_annotations=SLOW)
-    await app.canary(header=ACCOUNT, header_values="alice")
-    await app.annotate(weight="50")
-    await app.weighs(50)
-    load = await cluster.load(app.host, rate=20)
-    sending = asyncio.create_task(load.run())
-    first = cluster.controller
+    sending, first = await waiting_in_a_promotion(app), cluster.controller
     await leads(first)
     async with cluster.second_controller() as second:
-        await asyncio.gather(app.reaches("Promoting"), app.resume())
         assert await first.stop() == 0
         await leads(second)
         await first.start(within=PATIENCE)
-        await app.until("everybody on the canary", lambda told: told.written == 100)
-        await app.comes_true("the roll", app.is_not_paused)
-        await second.kill()
+        await rolls(app)
+        assert await second.stop() == 0
         await leads(first)
-        await app.ends("promoted")
-    load.stop()
-    report = await sending
-    assert not report.failures, report.summary()
-    assert app.stages == ["Idle", "Starting", "Canary", "Promoting", "Idle"]
-    assert await app.runs() == {"v2": 3}
+        await ends_without_a_lost_request(app, sending)
 
 
-async def test_an_instance_that_was_frozen_in_mid_promotion_writes_nothing_when_it_wakes(
+async def test_an_instance_that_was_frozen_in_mid_promotion_costs_no_request(
     cluster: Cluster,
 ) -> None:
     app = App(cluster=cluster, namespace="frozen")
-    await app.deploy(replicas=3, pod_annotations=SLOW)
-    await app.canary()
-    load = await cluster.load(app.host, rate=20)
-    sending = asyncio.create_task(load.run())
-    first = cluster.controller
+    sending, first = await waiting_in_a_promotion(app), cluster.controller
     await leads(first)
     async with cluster.second_controller() as second:
-        await asyncio.gather(app.reaches("Promoting"), app.resume())
         first.freeze()
         await leads(second)
-        await app.until("everybody on the canary", lambda told: told.written == 100)
+        await rolls(app)
         first.thaw()
-        await app.ends("promoted")
-    load.stop()
-    report = await sending
-    assert not report.failures, report.summary()
-    assert await app.runs() == {"v2": 3}
-    await leads(first)
+        await ends_without_a_lost_request(app, sending)
+        await leads(second)
