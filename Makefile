@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PINS := .ci/requirements
+# Where it is installed, the installed one is used.
+PROMETHEUS := $(if $(shell command -v prometheus),,$(BIN)/prometheus)
 
 # How many tests at once: as many as cores. The bed's tests start programs of their own and have
 # deadlines in real time; with more of them at once they wait for each other.
@@ -19,7 +21,7 @@ help: ## list the targets
 # ---- what users and contributors run ------------------------------------------------------------
 
 .PHONY: demo
-demo: $(VENV)/bed.stamp ## a release from start to promotion, with a real proxy and no cluster; KEEP=1 leaves it running, CHECKS=1 lets metrics decide
+demo: $(VENV)/bed.stamp $(if $(CHECKS),$(PROMETHEUS)) ## a release from start to promotion, with a real proxy and no cluster; KEEP=1 leaves it running, CHECKS=1 lets metrics decide
 	@$(BIN)/python -m e2e.demo $(if $(KEEP),--keep) $(if $(CHECKS),--checks)
 
 .PHONY: test

@@ -185,7 +185,7 @@ class _Round:
             EvidenceError: the metrics server left a question without an answer.
         """
         evidence = [await self._look(look) for look in self._inquiry.looks]
-        plane = self._inquiry.plane if self._inquiry.wants_coverage else None
+        plane = self._inquiry.plane
         return Gathered(
             inquiry=self._inquiry,
             at=self._at,
@@ -194,6 +194,13 @@ class _Round:
         )
 
     async def _tried(self, plane: Plane) -> Tried:
+        """Return what the canary was asked; that nobody can say is no trouble of other checks."""
+        try:
+            return await self._kinds(plane)
+        except EvidenceError as error:
+            return Tried(problem=str(error))
+
+    async def _kinds(self, plane: Plane) -> Tried:
         query, tell = plane.kinds(self._inquiry.scrape_seconds)
         series = list(await self._before(query, self._inquiry.before_grid))
         grid = self._inquiry.tried_grid(self._at)

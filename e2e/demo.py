@@ -177,8 +177,9 @@ async def tell(demo: Demo | ChecksDemo) -> int:
 def main() -> int:
     """Read the flags and tell the story; answers the exit code."""
     parser = argparse.ArgumentParser(prog="python -m e2e.demo", description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="leave everything up until Ctrl-C")
-    parser.add_argument(
+    stories = parser.add_mutually_exclusive_group()
+    stories.add_argument("--keep", action="store_true", help="leave everything up until Ctrl-C")
+    stories.add_argument(
         "--checks", action="store_true", help="another story: releases that metrics decide"
     )
     found = parser.parse_args()

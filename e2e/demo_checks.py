@@ -218,6 +218,6 @@ class Teller:
         bad = sum(count for version, count in versions.items() if "flaky" in version)
         return (
             f"demo: {sent} requests, {len(self.lost())} lost; {busy.count('aborted')} rolled back "
-            f"after {bad} bad requests, {busy.count('promoted')} promoted, "
-            f"{len(self._undecided - {BUSY})} not enough data; {left} objects left"
+            f"({bad} requests met it), {busy.count('promoted')} promoted, "
+            f"{len(self._undecided - {BUSY})} with not enough data; {left} objects left"
         )

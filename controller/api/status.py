@@ -127,6 +127,25 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Covered:
+    """Which kinds of requests that stable answers the canary has answered often enough.
+
+    Attributes:
+        share: of stable's requests that are of such kinds, from 0 to 1.
+        kinds: how many kinds stable answers.
+        tried: how many of them the canary has.
+        missing: the most frequent others, in words.
+        untold: what the data plane does not tell apart, in words.
+    """
+
+    share: float
+    kinds: int
+    tried: int
+    missing: tuple[str, ...] = ()
+    untold: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The `serinus.dev/status` annotation.
 
@@ -147,6 +166,7 @@ class Status:
         share: percent of users that suffix rules catch, as text.
         commands: lines to paste that go on from here.
         checks: what each check says, in the user's order.
+        coverage: what the canary was asked; None: nobody knows.
         last: the last one-shot action.
         rejected: the revision that was aborted.
         outcome: how the last release ended.
@@ -170,6 +190,7 @@ class Status:
     share: str = ""
     commands: tuple[str, ...] = ()
     checks: tuple[Judged, ...] = ()
+    coverage: Covered | None = None
     last: Answer | None = None
     rejected: Known | None = None
     outcome: Outcome | None = None
@@ -200,6 +221,7 @@ class Status:
             "share": self.share,
             "commands": list(self.commands),
             "checks": [_judged_as_json(entry) for entry in checks],
+            "coverage": _plain(self.coverage),
             "lastAction": _plain(self.last),
             "rejected": _plain(self.rejected),
             "outcome": _plain(self.outcome),
@@ -239,7 +261,8 @@ class Status:
     def essence(self) -> "Status":
         """Return the status without counts, words and times that follow from the rest."""
         checks = tuple(Judged(check=it.check, outcome=it.outcome) for it in self.checks)
-        return replace(self, at="", message="", ready=0, needed=0, until="", checks=checks)
+        rest = replace(self, checks=checks, coverage=None)
+        return replace(rest, at="", message="", ready=0, needed=0, until="")
 
 
 def _shortened(checks: Sequence[Judged]) -> Iterator[tuple[Judged, ...]]:
@@ -263,7 +286,7 @@ def _judged_as_json(entry: Judged) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value}
 
 
-def _plain(value: Known | Outcome | Answer | None) -> dict[str, Any] | None:
+def _plain(value: Known | Outcome | Answer | Covered | None) -> dict[str, Any] | None:
     if value is None:
         return None
     return {key: entry for key, entry in asdict(value).items() if entry or entry == 0}
@@ -301,6 +324,7 @@ def _status_in(text: str) -> Status:
         share=_text(values, "share"),
         commands=_texts(values, "commands"),
         checks=tuple(_judged(entry) for entry in _mappings(values, "checks")),
+        coverage=_covered(_mapping(values, "coverage")),
         last=_answer(_mapping(values, "lastAction")),
         rejected=_known(_mapping(values, "rejected")),
         outcome=_outcome(_mapping(values, "outcome")),
@@ -350,6 +374,18 @@ def _judged(values: Mapping[str, Any]) -> Judged:
         needed=_number(needed, "requests") if "requests" in needed else None,
         needed_seconds=_number(needed, "seconds") if "seconds" in needed else None,
         curve=tuple(_real(value) for value in curve) if isinstance(curve, list) else (),
+    )
+
+
+def _covered(values: Mapping[str, Any]) -> Covered | None:
+    if not values:
+        return None
+    return Covered(
+        share=_real(values.get("share")),
+        kinds=_number(values, "kinds"),
+        tried=_number(values, "tried"),
+        missing=_texts(values, "missing"),
+        untold=_text(values, "untold"),
     )
 
 

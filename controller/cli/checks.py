@@ -80,6 +80,17 @@ def users_of(view: View) -> dict[int, float]:
     return {k: users_touched(status.written / 100, k, sticky) for k in REQUESTS_OF_A_USER}
 
 
+def _coverage(view: View) -> Iterator[Line]:
+    found = view.status.coverage
+    if found is None:
+        return
+    share = f"{percent(found.share)} of stable's requests"
+    yield Line(text=f"{found.tried} of {found.kinds} kinds of requests were tried, {share}")
+    yield from (Line(text=f"missing: {kind}") for kind in found.missing)
+    if found.untold:
+        yield Line(text=f"not told apart: {found.untold}")
+
+
 def _none(view: View) -> Iterator[Line]:
     status = view.status
     if not status.checks:
@@ -90,6 +101,7 @@ def _none(view: View) -> Iterator[Line]:
 HEAD: Final[tuple[tuple[str, Callable[[View], Iterator[Line]]], ...]] = (
     ("Release", _release),
     ("Users", _users),
+    ("Coverage", _coverage),
     ("Checks", _none),
 )
 """The screen before its checks; a section without lines is left out."""
@@ -175,6 +187,7 @@ def checks_data(view: View) -> dict[str, Any]:
         "weight": view.status.written,
         "users": {str(k): round(share, 4) for k, share in users_of(view).items()},
         "checks": status.get("checks", []),
+        "coverage": status.get("coverage"),
     }
 
 

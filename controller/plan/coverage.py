@@ -28,6 +28,8 @@ A fault that hits half of the requests of a kind shows in at least one of five w
 """
 SHOWN_KINDS: Final = 5
 """Of what is missing; the rest is a number."""
+KIND_LIMIT: Final = 100
+"""Characters of a kind that a message shows."""
 LOOKS: Final = 20
 """Moments between the beginning and now at which counters are read: sums need no windows."""
 
@@ -169,9 +171,11 @@ class Tried:
 
     def missing_texts(self) -> tuple[str, ...]:
         """Return what is missing, the most frequent first, as many as are shown."""
+        shown = self.missing[:SHOWN_KINDS]
+        shares = (share_text(self.share_of([kind])) for kind in shown)
         return tuple(
-            f"{kind.text} ({share_text(self.share_of([kind]))} of stable's, {_so_far(kind)})"
-            for kind in self.missing[:SHOWN_KINDS]
+            f"{_short(kind.text)} ({share} of stable's, {_so_far(kind)})"
+            for kind, share in zip(shown, shares, strict=True)
         )
 
 
@@ -230,6 +234,11 @@ def _parts(tried: Tried, outcome: Outcome, needed: float | None) -> list[str]:
     if tried.untold:
         parts.append(f"not told apart: {tried.untold}")
     return parts
+
+
+def _short(text: str) -> str:
+    """Return a kind as a message may hold it: hosts and paths can be long."""
+    return text if len(text) <= KIND_LIMIT else f"{text[: KIND_LIMIT - 3]}..."
 
 
 def percent(share: float) -> str:

@@ -8,7 +8,7 @@ from controller.api.intent import Intent
 from controller.api.objects import backend_service, ingress_paths, moment_of, name_of, stamp
 from controller.plan.actions import end
 from controller.plan.checks import Hold
-from controller.plan.coverage import Tried, covered
+from controller.plan.coverage import Tried, covered, flaw_of
 from controller.plan.discovery import selector_of
 from controller.plan.draft import Draft
 from controller.plan.evidence import STALE_SCRAPES
@@ -147,6 +147,15 @@ def verdicts_of(release: Release) -> tuple[Verdict, ...]:
     if problem or gathered is None:
         return _verdicts(unanswered(inquiry, release.now.timestamp(), problem), since)
     return _judged(gathered, since)
+
+
+def tried_by(release: Release) -> Tried | None:
+    """Return what the canary was asked; None where that is not known now."""
+    inquiry, gathered = inquiry_of(release, release.record), release.observed.gathered
+    if inquiry is None or gathered is None or gathered.tried is None:
+        return None
+    is_unknown = _problem(inquiry, gathered, release.now.timestamp()) or flaw_of(gathered.tried)
+    return None if is_unknown else gathered.tried
 
 
 def _problem(inquiry: Inquiry, gathered: Gathered | None, now: float) -> str:

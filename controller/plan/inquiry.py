@@ -93,11 +93,6 @@ class Inquiry:
         span = whole.ends(whole.windows) - whole.start
         return Grid(start=whole.start, step=span / LOOKS, windows=LOOKS)
 
-    @property
-    def wants_coverage(self) -> bool:
-        """Tell whether kinds of requests are asked for."""
-        return self.plane is not None and any(check.name == "coverage" for check in self.checks)
-
     def is_settled(self, grid: Grid, now: float) -> bool:
         """Tell whether nothing that was counted in these moments can still come in."""
         past = now - grid.ends(grid.windows)

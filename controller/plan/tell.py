@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import ceil, isfinite, log
+from math import ceil, floor, isfinite, log
 from typing import Any
 
 from controller.api import names
@@ -23,6 +23,7 @@ from controller.api.pattern import share_of
 from controller.api.status import (
     Bound,
     Condition,
+    Covered,
     Judged,
     Status,
     Tally,
@@ -31,7 +32,7 @@ from controller.api.status import (
 )
 from controller.plan.draft import Draft, Story
 from controller.plan.evidence import Count
-from controller.plan.gate import JUDGED, REASONS, verdicts_of
+from controller.plan.gate import JUDGED, REASONS, tried_by, verdicts_of
 from controller.plan.hold import HELD, Readiness
 from controller.plan.judge import Verdict
 from controller.plan.release import Release
@@ -157,6 +158,7 @@ def status_now(release: Release, draft: Draft, stage: Stage | None, story: Story
         share=f"{float(share_of(intent.suffixes)):.4%}" if intent and intent.suffixes else "",
         commands=(*_going_on(release, story), *commands(release, stage)),
         checks=checks_now(release, draft, stage),
+        coverage=coverage_now(release, draft, stage),
         last=draft.last,
         rejected=draft.rejected,
         outcome=draft.outcome,
@@ -172,10 +174,30 @@ def _revision(release: Release, stage: Stage | None) -> str:
 
 def checks_now(release: Release, draft: Draft, stage: Stage | None) -> tuple[Judged, ...]:
     """Return what the checks say; once nobody is exposed any more, what they said last."""
-    is_ending = draft.outcome != release.status.outcome
-    if release.is_open and (stage in JUDGED or is_ending):
+    if _is_judged(release, draft, stage):
         return tuple(judged_of(verdict) for verdict in verdicts_of(release))
     return release.status.checks if stage in ENDING else ()
+
+
+def coverage_now(release: Release, draft: Draft, stage: Stage | None) -> Covered | None:
+    """Return what the canary was asked; once nobody is exposed any more, what was said last."""
+    if not _is_judged(release, draft, stage):
+        return release.status.coverage if stage in ENDING else None
+    tried = tried_by(release)
+    if tried is None:
+        return None
+    return Covered(
+        share=floor(tried.share * 1000 + 1e-9) / 1000,
+        kinds=len(tried.wanted),
+        tried=len(tried.wanted) - len(tried.missing),
+        missing=tried.missing_texts(),
+        untold=tried.untold,
+    )
+
+
+def _is_judged(release: Release, draft: Draft, stage: Stage | None) -> bool:
+    is_ending = draft.outcome != release.status.outcome
+    return release.is_open and (stage in JUDGED or is_ending)
 
 
 def judged_of(verdict: Verdict) -> Judged:

@@ -108,6 +108,6 @@ class TestTeller:
         teller._remember(BUSY, Status(reason="ChecksUndecided"))
         teller._remember(QUIET, Status(reason="ChecksUndecided"))
         assert teller.closing_line(0) == (
-            "demo: 4 requests, 0 lost; 1 rolled back after 2 bad requests, 1 promoted, "
-            "1 not enough data; 0 objects left"
+            "demo: 4 requests, 0 lost; 1 rolled back (2 requests met it), 1 promoted, "
+            "1 with not enough data; 0 objects left"
         )

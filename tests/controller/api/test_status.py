@@ -13,6 +13,7 @@ from controller.api.status import (
     Answer,
     Bound,
     Condition,
+    Covered,
     Judged,
     Known,
     Outcome,
@@ -56,12 +57,15 @@ FULL = Status(
         ),
         Judged(check="restarts", outcome="pass"),
     ),
+    coverage=Covered(share=0.978, kinds=3, tried=1, missing=("PUT 2xx", "PUT 4xx"), untold="hosts"),
     last=Answer(action="pause", outcome="paused", at=AGO),
     rejected=Known(revision="r0", uid="u", generation=3, why="too slow"),
     outcome=Outcome(revision="r0", since=AGO, result="aborted", why="too slow", at=AGO),
     stable=Known(revision="r-1", uid="u", generation=2),
     at=AGO,
 )
+
+NOTHING = Covered(share=0.0, kinds=0, tried=0)
 
 
 def service(text: str | None = None, **status: Any) -> dict[str, Any]:
@@ -155,12 +159,38 @@ def test_checks_that_are_too_long_even_so_are_left_out() -> None:
     assert replace(FULL, checks=checks).text() == replace(FULL, checks=()).text()
 
 
+def test_what_the_canary_was_asked_is_written_with_the_names_of_the_manual() -> None:
+    assert json.loads(FULL.text())["coverage"] == {
+        "share": 0.978,
+        "kinds": 3,
+        "tried": 1,
+        "missing": ["PUT 2xx", "PUT 4xx"],
+        "untold": "hosts",
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ({}, None),
+        ("x", None),
+        ({"share": "x", "kinds": "2", "tried": None, "missing": "PUT", "untold": 1}, NOTHING),
+        ({"missing": ["PUT", 1]}, replace(NOTHING, missing=("PUT",))),
+    ],
+)
+def test_a_coverage_that_nobody_can_read_says_nothing(
+    written: object, read: Covered | None
+) -> None:
+    assert status_in(service(json.dumps({"coverage": written}))).coverage == read
+
+
 def test_what_a_check_counts_can_wait_and_its_outcome_cannot() -> None:
     (first, second) = FULL.checks
     counted = replace(first, canary=Tally(requests=700, events=7), message="more", curve=())
     decided = replace(first, outcome="pass")
     assert replace(FULL, checks=(counted, second)).is_due(FULL, NOW) == 6.0
     assert replace(FULL, checks=(decided, second)).is_due(FULL, NOW) == 0.0
+    assert replace(FULL, coverage=None).is_due(FULL, NOW) == 6.0
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "null", "3", '"x"', "[" * 99_999])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.api.status import Bound, Judged, Outcome, Status, Tally
+from controller.api.status import Bound, Covered, Judged, Outcome, Status, Tally
 from controller.cli.checks import bound_text, checks_data, checks_screen, has_failed, users_of
 from controller.cli.screen import ansi
 from controller.cli.view import View
@@ -46,13 +46,22 @@ def shown(status: Status, **how: Any) -> str:
 
 
 def test_each_check_says_what_it_counted_what_that_proves_and_what_it_lacks() -> None:
-    status = in_canary(revision="bbbbbbbbbb", checks=(RATE, COVERAGE, SILENT))
+    covered = Covered(
+        share=0.9781, kinds=3, tried=1, missing=("PUT 2xx (2 %)", "PUT 4xx (0.2 %)"), untold="hosts"
+    )
+    checks = (RATE, COVERAGE, SILENT)
+    status = in_canary(revision="bbbbbbbbbb", checks=checks, coverage=covered)
     assert shown(status, width=60) == (
         """\
 myapp -n canary
   Release     revision bbbbbbbbbb, Canary, weight 5 %
   Users       at this weight 5 % with 1 request meet the
               canary, 40.1 % with 10, 99.4 % with 100
+  Coverage    1 of 3 kinds of requests were tried, 97.8 % of
+              stable's requests
+              missing: PUT 2xx (2 %)
+              missing: PUT 4xx (0.2 %)
+              not told apart: hosts
 
 error-rate<=3x: not enough data
   Canary      6 of 600 (1 %)
@@ -175,6 +184,7 @@ def test_data_holds_the_checks_as_the_annotation_does() -> None:
         "weight": 5,
         "users": {"1": 0.05, "10": 0.4013, "100": 0.9941},
         "checks": written,
+        "coverage": None,
     }
     assert checks_data(view(Status()))["checks"] == []
 

@@ -202,6 +202,12 @@ def test_of_many_missing_kinds_the_most_frequent_are_shown() -> None:
     assert "GET /4 (12 % of stable's, none so far) and 2 more;" in covered(CHECK, tried).message
 
 
+def test_a_long_kind_is_cut_where_it_is_shown() -> None:
+    kinds = tuple(Kind(text="x" * length, stable=1) for length in (100, 101))
+    texts = [text.partition(" ")[0] for text in Tried(kinds=kinds).missing_texts()]
+    assert texts == ["x" * 100, "x" * 97 + "..."]
+
+
 FLAWS = {
     "a problem": (Tried(problem="no answer within 5 s"), "no answer within 5 s"),
     "stale": (

@@ -10,7 +10,7 @@ from controller.api import names
 from controller.api.objects import stamp
 from controller.plan.coverage import Kind, Tried
 from controller.plan.evidence import Count, Evidence
-from controller.plan.gate import inquiry_of, verdicts_of
+from controller.plan.gate import inquiry_of, tried_by, verdicts_of
 from controller.plan.inquiry import Gathered, Inquiry
 from controller.plan.judge import Outcome
 from controller.plan.observed import Observed, Pool
@@ -207,6 +207,25 @@ def test_what_was_not_gathered_is_no_data() -> None:
         "restarts: no data: nobody was asked",
         "coverage>=95%: no data: nobody was asked",
     ]
+
+
+def test_what_the_canary_was_asked_is_known_whatever_is_checked() -> None:
+    assert tried_by(release_of(checked(GOOD, tried=TRIED), NOW)) == TRIED
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        standing(),
+        checked(GOOD),
+        checked(GOOD, tried=Tried(problem="no answer within 5 s")),
+        checked(GOOD, tried=TRIED, at=NOW.timestamp() - 46),
+        replace(checked(GOOD, tried=TRIED), parameters=replace(METERED, dialect="common")),
+        standing({names.STEPS: "5/10m"}),
+    ],
+)
+def test_what_the_canary_was_asked_is_not_known(world: Observed) -> None:
+    assert tried_by(release_of(world, NOW)) is None
 
 
 # What follows.

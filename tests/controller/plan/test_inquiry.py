@@ -122,14 +122,11 @@ def test_checks_that_need_the_same_share_a_question() -> None:
         "latency",
         "latency-500ms",
     ]
-    assert asked.wants_coverage
-    assert not inquiry("error-rate").wants_coverage
 
 
 def test_without_a_data_plane_nothing_is_asked() -> None:
     bare = Inquiry(since=SINCE, checks=(parse_check("coverage>=95%"), parse_check("error-rate")))
     assert bare.looks == ()
-    assert not bare.wants_coverage
 
 
 def buckets(faster: Mapping[str, float], service: str = STABLE) -> list[Series]:

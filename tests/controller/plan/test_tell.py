@@ -11,7 +11,8 @@ import pytest
 from controller.api import names
 from controller.api.intent import configuration_digest
 from controller.api.objects import SERVICE, annotations_of, stamp
-from controller.api.status import Answer, Bound, Judged, Status, Tally, status_in
+from controller.api.status import Answer, Bound, Covered, Judged, Status, Tally, status_in
+from controller.plan.coverage import Kind, Tried
 from controller.plan.evidence import Count
 from controller.plan.gate import verdicts_of
 from controller.plan.judge import Outcome, Verdict
@@ -351,6 +352,29 @@ def test_what_checks_said_last_stays_until_the_next_release() -> None:
 def service_after(done: Pass) -> Any:
     assert done.after.service is not None
     return done.after.service
+
+
+GET, PUT = Kind(text="GET 2xx", stable=9346, canary=50), Kind(text="PUT 2xx", stable=654, canary=4)
+TRIED = Tried(kinds=(GET, PUT, Kind(text="HEAD 2xx", canary=1)), untold="hosts")
+
+
+def test_what_the_canary_was_asked_is_told_and_never_rounded_up() -> None:
+    assert passed(checked(PASSING, tried=TRIED)).status.coverage == Covered(
+        share=0.934,
+        kinds=2,
+        tried=1,
+        missing=("PUT 2xx (6.5 % of stable's, 4 so far)",),
+        untold="hosts",
+    )
+    assert passed(checked(PASSING)).status.coverage is None
+
+
+def test_what_the_canary_was_asked_stays_until_the_next_release() -> None:
+    ended = passed(checked(BAD, tried=TRIED))
+    assert ended.status.coverage is not None
+    assert passed(ended.after).status.coverage == ended.status.coverage
+    at_rest = put(idle(), SERVICE, service_after(ended))
+    assert passed(at_rest).status.coverage is None
 
 
 def test_a_canary_that_nobody_reaches_is_told_without_checks() -> None:
