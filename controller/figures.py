@@ -1,9 +1,10 @@
 """Shows in `/metrics` what every pass did, and where every release stands."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from controller.api import objects
-from controller.api.status import Status, status_in
+from controller.api.status import Judged, Status, status_in
 from controller.cluster.metrics import FAILED, RUNNING, SUCCEEDED, Metrics
 from controller.reconciler import Pass
 from controller.stores import Stores, is_enrolled
@@ -25,6 +26,7 @@ class Figures:
         self._metrics = metrics
         self._stores = stores
         self._shown: set[Key] = set()
+        self._checks: dict[Key, frozenset[str]] = {}
         self._broken: dict[Key, frozenset[str]] = {}
 
     def show(self, key: Key, made: Pass, seconds: float) -> None:
@@ -50,11 +52,24 @@ class Figures:
     def _show(self, key: Key, status: Status) -> None:
         self._shown.add(key)
         self._metrics.show_weight(*key, desired=status.asked, observed=status.written)
+        self._show_checks(key, status.checks)
         standing = _standing(status)
         if standing is not None:
             self._metrics.canary_status.labels(*key).set(standing)
 
+    def _show_checks(self, key: Key, checks: Sequence[Judged]) -> None:
+        """Show each check, and take away those that are asked for no more."""
+        for check in checks:
+            self._metrics.show_check(*key, check)
+        said = frozenset(check.check for check in checks)
+        for gone in self._checks.get(key, frozenset()) - said:
+            self._metrics.forget_check(*key, gone)
+        self._checks[key] = said
+        if not said:
+            del self._checks[key]
+
     def _forget(self, key: Key) -> None:
+        self._show_checks(key, ())
         if key in self._shown:
             self._shown.discard(key)
             self._metrics.forget(*key)

@@ -17,7 +17,7 @@ from controller.api.errors import ClusterError, EvidenceError
 from controller.api.objects import POD, Kind
 from controller.api.series import Series
 from controller.cluster.client import Listing
-from controller.cluster.clock import Clock, finished
+from controller.cluster.clock import Clock, LoopClock, finished
 from controller.cluster.workqueue import WorkQueue
 from controller.plan.counting import Grid, Reading, windows_of
 from controller.plan.coverage import Tried
@@ -51,6 +51,17 @@ class Asked(Protocol):
         """Return every series of a query; raises `EvidenceError` where there is no answer."""
 
 
+class Counted(Protocol):
+    """Told how long the metrics server took, and whether it answered."""
+
+    def __call__(self, seconds: float, *, answered: bool) -> None:
+        """Count one set of questions."""
+
+
+def _count_nothing(seconds: float, *, answered: bool) -> None:
+    """Tell nobody."""
+
+
 class Pods(Protocol):
     """The API server, as one verb."""
 
@@ -76,6 +87,7 @@ class Gatherer:
         changed: told of a release about which there are new answers.
         now: the time at the API server, by which releases are stamped.
         clock: what waits are measured with.
+        counted: told of each set of questions to the metrics server.
     """
 
     def __init__(
@@ -86,12 +98,15 @@ class Gatherer:
         changed: Callable[[Key], None],
         now: Callable[[], datetime],
         clock: Clock | None = None,
+        counted: Counted | None = None,
     ) -> None:
         self._server = server
         self._pods = pods
         self._changed = changed
         self._now = now
-        self._queue = WorkQueue[Key](clock=clock)
+        self._clock = clock or LoopClock()
+        self._counted = counted or _count_nothing
+        self._queue = WorkQueue[Key](clock=self._clock)
         self._known: dict[Key, _Known] = {}
         self._newest: dict[Key, Gathered] = {}
 
@@ -141,17 +156,23 @@ class Gatherer:
         at = self._now().timestamp()
         try:
             containers = await self._containers(key, known.inquiry)
-            return replace(await self._counted(key, known, at), containers=containers)
+            return replace(await self._counts(key, known, at), containers=containers)
         except Exception as error:
             log.exception("questions were ended by a bug", service="/".join(key))
             return unanswered(known.inquiry, at, f"a bug: {type(error).__name__}")
 
-    async def _counted(self, key: Key, known: _Known, at: float) -> Gathered:
+    async def _counts(self, key: Key, known: _Known, at: float) -> Gathered:
+        began = self._clock.monotonic()
+        questions = _Round(known, self._server, at)
         try:
-            return await _Round(known, self._server, at).gathered()
+            found = await questions.gathered()
         except EvidenceError as error:
+            self._counted(self._clock.monotonic() - began, answered=False)
             log.warning("metrics server did not answer", error=str(error), service="/".join(key))
             return unanswered(known.inquiry, at, str(error))
+        if questions.answers:
+            self._counted(self._clock.monotonic() - began, answered=True)
+        return found
 
     async def _containers(self, key: Key, inquiry: Inquiry) -> Containers | None:
         """Return the containers of both sides; None where no check wants to know."""
@@ -169,14 +190,18 @@ class Gatherer:
 
 
 class _Round:
-    """One set of questions: each is asked once, however many checks look at the answer."""
+    """One set of questions: each is asked once, however many checks look at the answer.
+
+    Attributes:
+        answers: those so far.
+    """
 
     def __init__(self, known: _Known, server: Asked | None, at: float) -> None:
         self._known = known
         self._inquiry = known.inquiry
         self._server = server
         self._at = at
-        self._answers: dict[tuple[str, Grid], tuple[Series, ...]] = {}
+        self.answers: dict[tuple[str, Grid], tuple[Series, ...]] = {}
 
     async def gathered(self) -> Gathered:
         """Return what every check wants to know.
@@ -238,8 +263,8 @@ class _Round:
     async def _answer(self, query: str, grid: Grid) -> tuple[Series, ...]:
         if self._server is None:
             raise EvidenceError("there is no metrics server")
-        if (query, grid) not in self._answers:
-            self._answers[query, grid] = await self._server.samples(
+        if (query, grid) not in self.answers:
+            self.answers[query, grid] = await self._server.samples(
                 query, start=grid.start, end=grid.ends(grid.windows), step=grid.step
             )
-        return self._answers[query, grid]
+        return self.answers[query, grid]

@@ -99,6 +99,7 @@ class Manager:
             changed=self.queue.add,
             now=client.server_time,
             clock=self._clock,
+            counted=self._metrics.count_questions,
         )
         self._reconciler = Reconciler(
             client=client,

@@ -6,13 +6,17 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 import controller
+from controller.api.status import Judged
 
 RUNNING, SUCCEEDED, FAILED = 0, 1, 2
 """Values of `serinus_canary_status`, as Flagger counts them."""
 
 RECONCILE_BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60)
+QUESTION_BUCKETS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 15)
 QUEUE_BUCKETS = (0.000_01, 0.000_1, 0.001, 0.01, 0.1, 1, 10, 60)
 CANARY = ("namespace", "service")
+BOUNDS = ("harm", "safety")
+OUTCOMES = ("pass", "fail", "no data", "not enough data")
 
 
 class Metrics:
@@ -80,6 +84,35 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+        self.check_evidence = Gauge(
+            "serinus_check_evidence",
+            "Evidence of a check as decimal logarithm of E: at its limit it says so.",
+            [*CANARY, "check", "of"],
+            registry=registry,
+        )
+        self.check_limit = Gauge(
+            "serinus_check_limit",
+            "Where evidence of harm fails a check, and evidence of safety passes it.",
+            [*CANARY, "check", "of"],
+            registry=registry,
+        )
+        self.check_outcome = Gauge(
+            "serinus_check_outcome",
+            "1 for what a check says now, 0 for what it does not.",
+            [*CANARY, "check", "outcome"],
+            registry=registry,
+        )
+        self.questions_seconds = Histogram(
+            "serinus_prometheus_seconds",
+            "How long the metrics server took for the questions of one release.",
+            buckets=QUESTION_BUCKETS,
+            registry=registry,
+        )
+        self.questions_failed = Counter(
+            "serinus_prometheus_errors_total",
+            "Sets of questions that were left without an answer.",
+            registry=registry,
+        )
         self.leader = Gauge("serinus_leader", "1 while this instance leads.", registry=registry)
 
     def text(self) -> bytes:
@@ -102,6 +135,29 @@ class Metrics:
         """Show both weights of a canary, in percent."""
         self.canary_weight.labels(namespace, service, "desired").set(desired)
         self.canary_weight.labels(namespace, service, "observed").set(observed)
+
+    def show_check(self, namespace: str, service: str, check: Judged) -> None:
+        """Show what a check says, and how far it is from saying something else."""
+        for of, bound in zip(BOUNDS, (check.harm, check.safety), strict=True):
+            self.check_evidence.labels(namespace, service, check.check, of).set(bound.evidence)
+            self.check_limit.labels(namespace, service, check.check, of).set(bound.limit)
+        for outcome in OUTCOMES:
+            is_said = float(outcome == check.outcome)
+            self.check_outcome.labels(namespace, service, check.check, outcome).set(is_said)
+
+    def forget_check(self, namespace: str, service: str, check: str) -> None:
+        """Remove every series of a check that is asked for no more."""
+        for of in BOUNDS:
+            self.check_evidence.remove(namespace, service, check, of)
+            self.check_limit.remove(namespace, service, check, of)
+        for outcome in OUTCOMES:
+            self.check_outcome.remove(namespace, service, check, outcome)
+
+    def count_questions(self, seconds: float, *, answered: bool) -> None:
+        """Count a set of questions to the metrics server; the gatherer's `counted`."""
+        self.questions_seconds.observe(seconds)
+        if not answered:
+            self.questions_failed.inc()
 
     def forget(self, namespace: str, service: str) -> None:
         """Remove every series of a Service that is enrolled no more."""

@@ -425,6 +425,57 @@ def test_the_series_of_a_release_go_with_it() -> None:
     assert 'serinus_reconcile_error_total{error="UnavailableError"} 1.0' in text
 
 
+def test_what_checks_say_is_shown_for_as_long_as_they_are_asked() -> None:
+    world, metrics = Watched(), Metrics()
+    figures = Figures(metrics, world.stores)
+
+    def shown(*checks: dict[str, Any]) -> list[str]:
+        text = json.dumps({"stage": "Canary", "checks": checks})
+        world.put(objects.SERVICE, service(annotations={names.STATUS: text}))
+        figures.show(KEY, Pass(plan=Plan()), 0.1)
+        lines = metrics.text().decode().splitlines()
+        return [it.partition("_check_")[2] for it in lines if it.startswith("serinus_check_")]
+
+    where = 'namespace="shop",service="app"'
+    one: dict[str, Any] = {
+        "check": "a",
+        "outcome": "no data",
+        "harm": {"evidence": 1.5, "limit": 2},
+        "safety": {"evidence": -1, "limit": 1.3},
+    }
+    assert shown(one) == [
+        'evidence{check="a",namespace="shop",of="harm",service="app"} 1.5',
+        'evidence{check="a",namespace="shop",of="safety",service="app"} -1.0',
+        'limit{check="a",namespace="shop",of="harm",service="app"} 2.0',
+        'limit{check="a",namespace="shop",of="safety",service="app"} 1.3',
+        *(
+            f'outcome{{check="a",namespace="shop",outcome="{it}",service="app"}} {value}'
+            for it, value in (
+                ("pass", 0.0),
+                ("fail", 0.0),
+                ("no data", 1.0),
+                ("not enough data", 0.0),
+            )
+        ),
+    ]
+    assert len(shown(one, {**one, "check": "b"})) == 16
+    assert len(shown({**one, "check": "b"})) == 8
+    assert shown() == []
+    shown(one)
+    world.remove(objects.SERVICE, "app")
+    figures.show(KEY, Pass(plan=Plan()), 0.1)
+    assert where not in metrics.text().decode()
+
+
+def test_questions_to_the_metrics_server_are_counted() -> None:
+    metrics = Metrics()
+    metrics.count_questions(0.3, answered=True)
+    metrics.count_questions(5.0, answered=False)
+    text = metrics.text().decode()
+    assert "serinus_prometheus_seconds_sum 5.3" in text
+    assert "serinus_prometheus_errors_total 1.0" in text
+
+
 def test_a_broken_invariant_is_counted_once_for_as_long_as_it_is() -> None:
     world, metrics = Watched(), Metrics()
     figures = Figures(metrics, world.stores)
