@@ -88,12 +88,7 @@ def _finished(
 
 
 def _plan(draft: Draft, stage: Stage | None) -> Plan:
-    return Plan(
-        stage=stage,
-        writes=tuple(draft.writes),
-        wake_seconds=draft.wake_seconds,
-        wanted=frozenset(draft.wanted),
-    )
+    return Plan(stage=stage, writes=tuple(draft.writes), wake_seconds=draft.wake_seconds)
 
 
 def _explained(release: Release, stage: Stage | None, story: Story, ready: Readiness) -> Story:

@@ -54,7 +54,6 @@ class Draft:
     stable: Known | None
     last: Answer | None
     writes: list[Write] = field(default_factory=list)
-    wanted: set[Ref] = field(default_factory=set)
     removed: set[str] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     labels: dict[str, str | None] = field(default_factory=dict)

@@ -92,7 +92,6 @@ class Plan:
     Attributes:
         stage: what the pass took the world for; None where there is no stage.
         wake_seconds: when to look again though nothing changes; None: only when something does.
-        wanted: what the plan would have to read afresh before it can say more.
         broken: ids of the invariants that somebody else was found to have broken.
         inquiry: what the metrics server is to be asked outside of passes; None: nothing.
     """
@@ -100,14 +99,13 @@ class Plan:
     stage: str | None = None
     writes: tuple[Write, ...] = ()
     wake_seconds: float | None = None
-    wanted: frozenset[Ref] = frozenset()
     broken: frozenset[str] = frozenset()
     inquiry: Inquiry | None = None
 
     @property
     def confirm(self) -> frozenset[Ref]:
         """Everything that has to be read by a quorum read before this plan is carried out."""
-        return self.wanted.union(*(write.confirm for write in self.writes))
+        return frozenset().union(*(write.confirm for write in self.writes))
 
 
 def ref(kind: Kind, obj: Object) -> Ref:

@@ -218,22 +218,21 @@ async def test_a_plan_changes_its_mind_when_the_fresh_read_differs(bench: Bench)
 async def test_a_read_that_finds_nothing_says_so_to_the_plan_and_the_cache(bench: Bench) -> None:
     bench.world.server.remove(objects.DEPLOYMENT, "app")
 
-    await bench.run(Plan(wanted=frozenset({STABLE})))
+    await bench.run(Plan(writes=(label(confirm=frozenset({STABLE})),)))
 
     assert [len(seen.deployments) for seen in bench.seen] == [1, 0]
     assert bench.world.stores.get(objects.DEPLOYMENT, NAMESPACE, "app") is None
 
 
 async def test_a_missing_object_that_was_not_known_stays_unknown(bench: Bench) -> None:
-    await bench.run(Plan(wanted=frozenset({ref(objects.INGRESS, "nobody")})))
+    await bench.run(Plan(writes=(label(confirm=frozenset({ref(objects.INGRESS, "nobody")})),)))
 
-    assert bench.queue.told == [("forget", KEY)]
+    assert bench.world.stores.get(objects.INGRESS, NAMESPACE, "nobody") is None
 
 
 async def test_a_plan_that_never_stops_asking_starts_anew_later(bench: Bench) -> None:
     bench.plan = lambda observed: Plan(
-        wanted=frozenset({ref(objects.SERVICE, f"s{len(observed.confirmed)}")}),
-        writes=(label(),),
+        writes=(label(confirm=frozenset({ref(objects.SERVICE, f"s{len(observed.confirmed)}")})),),
     )
 
     bench.queue.dirty.add(KEY)

@@ -15,11 +15,11 @@ from controller.plan.observed import Observed
 from controller.plan.release import Release, Roll, release_of
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.writes import Create, Delete, Plan, Write
-from tests.controller.plan.applied import apply, object_in
+from tests.controller.plan.applied import apply, object_in, without
 from tests.controller.plan.good import GOOD
-from tests.controller.plan.plans import digest_of_plans
+from tests.controller.plan.plans import digest_of_plans, passed
 from tests.controller.plan.strange import strange_worlds
-from tests.controller.plan.worlds import NOW, idle, ingress, running
+from tests.controller.plan.worlds import NAME, NOW, deployment, idle, ingress, running
 
 STRANGE = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -107,6 +107,35 @@ def test_the_plan_does_not_depend_on_the_order_of_any_set() -> None:
     ]
     told = {run.communicate(timeout=60)[0].strip() for run in runs}
     assert told == {digest_of_plans(GOOD.values())}
+
+
+@pytest.mark.parametrize(
+    ("world", "stage", "reason", "message"),
+    [
+        (idle(), "Idle", "Idle", "Deployment myapp has nothing pending"),
+        (
+            without(idle(), INGRESS, NAME),
+            None,
+            "IngressWithoutService",
+            (
+                "no Ingress of namespace canary has a path to Service myapp (a default backend "
+                "does not count)"
+            ),
+        ),
+        (
+            idle(deployments=(deployment(held=False),)),
+            None,
+            "TakingHold",
+            "taking the hold of Deployment myapp",
+        ),
+    ],
+)
+def test_without_a_release_it_says_that_all_is_well_or_what_is_missing(
+    world: Observed, stage: str | None, reason: str, message: str
+) -> None:
+    done = passed(world)
+    told = (done.plan.stage, done.status.stage, done.status.reason, done.status.message)
+    assert told == (stage, stage, reason, message)
 
 
 def test_a_service_that_is_missing_is_looked_at_again_when_its_time_is_up() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import jsonpatch
@@ -138,5 +139,6 @@ def test_a_deletion_names_the_uid_and_is_read_afresh() -> None:
 def test_a_plan_wants_confirmed_what_any_of_its_writes_wants() -> None:
     one, two = ref(DEPLOYMENT, deployment()), ref(INGRESS, ingress())
     write = Create(kind=INGRESS, obj=ingress(), why="why", confirm=frozenset({two}))
-    assert Plan(writes=(write,), wanted=frozenset({one})).confirm == {one, two}
+    other = replace(write, confirm=frozenset({one}))
+    assert Plan(writes=(write, other)).confirm == {one, two}
     assert Plan().confirm == frozenset()
