@@ -35,6 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", help="parts of paths, such as plan/ramp; all")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants at once")
+    parser.add_argument("--every", type=int, default=1, help="only every so manieth mutant")
     parser.add_argument("--least", type=float, default=90.0, help="the score to reach, in percent")
     flags = parser.parse_args()
     with TemporaryDirectory(prefix="serinus-mutants-") as folder:
@@ -45,6 +46,7 @@ def main() -> int:
             for path in making.modules_of(flags.modules)
             for mutant in making.made(place, path)
         ]
+        mutants = mutants[:: flags.every]
         verdicts = judged(mutants, place, flags.jobs)
     lines = report.lines(mutants, verdicts)
     sys.stdout.write("\n".join(lines) + "\n")

@@ -1,0 +1,307 @@
+"""What one pass does and says in each place where a release may stand, word for word.
+
+`python -m tests.controller.plan.stories` writes `stories.txt` anew; read what has changed there.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from controller.api import names
+from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, Object, is_ours, name_of
+from controller.plan.observed import Observed, Pool
+from controller.plan.traffic.exposure import CLOSED
+from controller.plan.writes import Create, Delete, Edit, Merge, Write
+from tests.controller.plan.applied import CANARY, annotated, changed, labelled, put, without
+from tests.controller.plan.good import APPROVED, DOORS, GOOD, SCALER, STEPS, told
+from tests.controller.plan.plans import passed
+from tests.controller.plan.worlds import (
+    EVERYBODY,
+    LONG,
+    NAME,
+    NOW,
+    V2,
+    V3,
+    canary,
+    deployment,
+    exposed,
+    idle,
+    ingress,
+    pending,
+    pending_deployment,
+    pool,
+    record,
+    replica_set,
+    rolled,
+    rolling,
+    route,
+    running,
+    seen_for,
+    service,
+)
+
+BOOK = Path(__file__).with_name("stories.txt")
+IN_PLACE = {names.PROMOTION: "in-place"}
+TEN = {names.WEIGHT: "10"}
+STABLE_SET = replica_set("v1", 4).name
+CANARY_SET = canary()[1].name
+
+
+def shifted(**more: Any) -> Observed:
+    return running(**{"kept": APPROVED, "pods": 4, "exposure": EVERYBODY, **more})
+
+
+def ago(world: Observed, exposure: Any, seconds: float) -> Observed:
+    """The canary Ingress was changed so long ago, by either clock."""
+    path = route(exposure, at=NOW - timedelta(seconds=seconds))
+    return replace(put(world, INGRESS, path), seen=seen_for(seconds, path))
+
+
+def with_pods(world: Observed, count: int, *, age: float = LONG, was: float = LONG) -> Observed:
+    """So many canary pods are ready, since when, and were before."""
+    entry = replace(pool(CANARY_SET, count, age=age), history=((was, count),))
+    return replace(world, canary=entry)
+
+
+def asked(action: str, world: Observed) -> Observed:
+    return put(world, SERVICE, annotated(world.service or {}, {names.ACTION: action}))
+
+
+def resumed(world: Observed, generation: str = "2") -> Observed:
+    """`kubectl rollout resume`, as the hold policy turns it."""
+    return put(world, DEPLOYMENT, labelled(pending_deployment(), {names.RESUME: generation}))
+
+
+def left(world: Observed) -> Observed:
+    return put(world, SERVICE, labelled(world.service or {}, {names.CANARY: None}))
+
+
+def stalled() -> Object:
+    entry = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    return changed(deployment("v2", generation=3), status={"conditions": [entry]})
+
+
+RECORDED = {"revision": V2, "since": record().since, "result": "promoted", "why": "x"}
+RISKY = pending_deployment(strategy={"rollingUpdate": {"maxUnavailable": "100%"}})
+ABORTING = replace(APPROVED, abort="asked")
+SECOND = ingress("second", host="second.example")
+
+MORE: Mapping[str, Observed] = {
+    # Starting.
+    "starting, too few pods": replace(
+        with_pods(running({**STEPS}, exposure=CLOSED, kept=record()), 0), ingresses=(ingress(),)
+    ),
+    "starting, young pods": replace(
+        with_pods(running({**STEPS}, exposure=CLOSED, kept=record()), 2, age=3.0),
+        ingresses=(ingress(),),
+    ),
+    "starting, without a route": replace(
+        running(STEPS, exposure=CLOSED, kept=record()), ingresses=(ingress(),)
+    ),
+    "starting, a route is new": ago(running(STEPS, kept=record()), CLOSED, 3.0),
+    "starting, the first step": running(STEPS, exposure=CLOSED, kept=record()),
+    "starting, too late": replace(
+        with_pods(
+            running({names.READY_DEADLINE: "10m"}, exposure=CLOSED, kept=record()), 0, was=9999
+        ),
+        ingresses=(ingress(),),
+    ),
+    "starting, refused": put(pending(DOORS), INGRESS, ingress(affinity="cookie")),
+    "starting, two mains": pending(STEPS, ingresses=(ingress(), SECOND)),
+    # Canary.
+    "canary, paused": running(STEPS, kept=record(step=25, paused=True), exposure=exposed(25)),
+    "canary, waits for a person": running(
+        STEPS, kept=record(step=50), exposure=exposed(50), pods=2
+    ),
+    "canary, short": with_pods(running({names.WEIGHT: "75"}, pods=4), 2, was=12.0),
+    "canary, short for a moment": with_pods(running({names.WEIGHT: "75"}, pods=4), 2, was=2.0),
+    "canary, empty": with_pods(running({names.WEIGHT: "75"}, pods=4), 0, was=1.0),
+    "canary, short for the third time": with_pods(
+        running({names.WEIGHT: "75"}, pods=4, kept=record(step=75, falls=2)), 2, was=12.0
+    ),
+    "canary, too small by the user's wish": running(
+        {**TEN, names.REPLICAS: "1"}, exposure=exposed(0)
+    ),
+    "canary, less asked": running({names.WEIGHT: "5"}, exposure=exposed(10)),
+    "canary, another list": running(
+        {names.HEADER: "X-Account", names.HEADER_VALUES: "bob, carol"},
+        exposure=exposed(0, frozenset({"alice", "bob"})),
+    ),
+    "canary, misconfigured": put(
+        running(TEN), SERVICE, annotated(service(TEN), {"serinus.dev/wieght": "5"})
+    ),
+    "canary, drifted": put(
+        running(TEN),
+        INGRESS,
+        annotated(route(exposed(10)), {"nginx.ingress.kubernetes.io/canary-weight-total": "50"}),
+    ),
+    "canary, its main went": without(running(TEN), INGRESS, NAME),
+    "canary, its Service is gone": replace(
+        running(TEN), service=None, service_missing_seconds=12.0
+    ),
+    "canary, its own Service is gone": without(running(TEN), SERVICE, CANARY),
+    "canary, a main came": replace(running(TEN), ingresses=(*running(TEN).ingresses, SECOND)),
+    "canary, let go by hand": put(
+        running(TEN), DEPLOYMENT, labelled(pending_deployment(), {names.HELD: None})
+    ),
+    # What is asked for.
+    "asked to promote": asked(f"promote:{V2}", running(TEN)),
+    "asked to promote another": asked(f"promote:{V3}", running(TEN)),
+    "asked to abort": asked("abort", running(TEN)),
+    "asked to abort another": asked(f"abort:{V3}", running(TEN)),
+    "asked to pause": asked("pause", running(STEPS, kept=record(step=5), exposure=exposed(5))),
+    "asked to continue": asked(
+        "continue", running(STEPS, kept=record(step=5, paused=True), exposure=exposed(5))
+    ),
+    "asked to retry": asked(f"retry:{V2}", told(pending(), rejected={"revision": V2})),
+    "asked to retry what was not rejected": asked(f"retry:{V2}", running(TEN)),
+    "asked to abort at rest": asked("abort", idle()),
+    "asked to promote at rest": asked(f"promote:{V2}", idle()),
+    "asked to abort in the roll": asked("abort", rolling()),
+    "asked to abort when it is too late": asked("abort", rolled()),
+    "asked to promote what came in the roll": asked(
+        f"promote:{V3}", rolling(stable=deployment("v3", paused=True, generation=4))
+    ),
+    "resumed": resumed(running(TEN)),
+    "resumed out of date": resumed(running(TEN, kept=record(step=10, generation=3)), "1"),
+    "resumed after an abort": resumed(told(pending(), rejected={"revision": V2})),
+    # Promoting.
+    "approved, few pods": running(TEN, kept=APPROVED),
+    "approved, young pods": with_pods(running(TEN, kept=APPROVED, pods=4), 4, age=9.0),
+    "shifted, draining": ago(shifted(), EVERYBODY, 12.0),
+    "shifted and drained": shifted(),
+    "shifted, stable would be empty": put(shifted(), DEPLOYMENT, RISKY),
+    "shifted, stable grew": put(
+        shifted(), DEPLOYMENT, changed(pending_deployment(), spec={"replicas": 6})
+    ),
+    "shifted, refused": put(shifted(), INGRESS, ingress(affinity="cookie")),
+    "shifted, a route is missing": put(shifted(), INGRESS, SECOND),
+    "shifted, a pod is gone": with_pods(shifted(), 3),
+    "shifted, nothing of stable is ready": replace(
+        shifted(), stable=Pool(), replica_sets=(replica_set("v1", 4, ready=0), canary(pods=4)[1])
+    ),
+    "shifted, the old template is back": put(
+        shifted(), DEPLOYMENT, deployment("v1", paused=True, generation=3)
+    ),
+    "in place, too much": running(IN_PLACE, exposure=exposed(80), pods=4, kept=APPROVED),
+    "in place, settling": ago(running(IN_PLACE, kept=APPROVED), exposed(50), 5.0),
+    "in place, ready to roll": running(IN_PLACE, exposure=exposed(50), kept=APPROVED),
+    "rolling, by hand": rolling(TEN, kept=record(step=10), exposure=exposed(10), pods=2),
+    "rolling, stalled": rolling(stable=stalled()),
+    "rolling, paused by a person": rolling(stable=deployment("v2", paused=True, generation=3)),
+    "rolling, interrupted and paused": rolling(
+        kept=replace(APPROVED, interrupted=True),
+        stable=deployment("v3", paused=True, generation=4),
+    ),
+    "rolling, returned": rolling(stable=deployment("v1", paused=True, generation=4)),
+    "rolling, back to the old one": rolling(stable=deployment("v1", generation=4)),
+    "rolling, aborted and stopped": rolling(
+        kept=ABORTING, stable=deployment("v2", paused=True, generation=3)
+    ),
+    "rolling, aborted and undone": rolling(
+        kept=replace(APPROVED, abort="stopped"),
+        stable=deployment("v1", paused=True, generation=4),
+    ),
+    "rolling, the canary is short": with_pods(rolling(), 2, was=12.0),
+    "rolling, the canary is empty": with_pods(rolling(), 0, was=3.0),
+    "rolling in place": rolling(IN_PLACE, exposure=exposed(50), pods=2),
+    "rolled, young pods": replace(rolled(), stable=pool(replica_set("v2", 4).name, 4, age=5.0)),
+    "rolled, half of it is ready": rolled(ready=(0, 2)),
+    "rolled and back": rolled(exposure=CLOSED),
+    "rolled, back and draining": ago(rolled(), CLOSED, 10.0),
+    "rolled with the pause hold": rolled(hold="pause"),
+    "rolled, scaled": rolled(DOORS, autoscalers=(SCALER,), ready=(0, 1)),
+    "rolled, sessions stick": rolled(
+        {names.ACCEPT: "affinity"}, ingresses=(ingress(affinity="cookie"), route(EVERYBODY))
+    ),
+    "ended": told(rolled(exposure=CLOSED), outcome=RECORDED),
+    "ended, the Ingress is gone": without(
+        told(rolled(exposure=CLOSED), outcome=RECORDED), INGRESS, CANARY
+    ),
+    # Leaving, and being refused.
+    "leaving": left(running(TEN)),
+    "leaving, closed": left(running(exposure=CLOSED)),
+    "leaving at rest": left(idle()),
+    "leaving in the roll": left(rolling()),
+    "leaving with a template pending": left(pending()),
+    "no Deployment": idle(deployments=(), replica_sets=(), stable=Pool()),
+    "no Ingress": idle(ingresses=()),
+    "two Deployments": idle(
+        deployments=(
+            deployment(),
+            {**deployment(), "metadata": {**deployment()["metadata"], "name": "other"}},
+        )
+    ),
+    "Recreate": idle(deployments=(deployment(strategy={"type": "Recreate"}),)),
+    "the hold is not proven": idle(hold=None),
+    "held by pausing": idle(hold="pause"),
+    "held by pausing, pending": pending(hold="pause"),
+    "not ready to be held": idle(
+        deployments=(changed(deployment(held=False), status={"updatedReplicas": 3}),)
+    ),
+    "paused by a person when enrolled": idle(deployments=(deployment(held=False, paused=True),)),
+    "nothing of stable is ready": idle(
+        stable=Pool(history=((LONG, 0),)), replica_sets=(replica_set("v1", 4, ready=0),)
+    ),
+    "refused by the API server": replace(pending(), refusal="quota exceeded"),
+}
+WORLDS: Mapping[str, Observed] = {**GOOD, **MORE}
+
+
+def story(world: Observed) -> str:
+    """Return everything that a pass over a world does and says."""
+    return "\n".join(_lines(world))
+
+
+def _lines(world: Observed) -> Iterator[str]:
+    done = passed(world)
+    status = done.status
+    yield f"{done.plan.stage}, {status.reason}: {status.message}"
+    yield (
+        f"asked {status.asked} written {status.written} ready {status.ready} of {status.needed}"
+        f" step {status.step} until {status.until or '-'} wake {done.plan.wake_seconds}"
+    )
+    yield from (f"$ {command}" for command in status.commands)
+    for entry in ((done.after.service or {}).get("status") or {}).get("conditions") or ():
+        kind = entry["type"].removeprefix(names.PREFIX)
+        yield f"{kind}={entry['status']} {entry['reason']}: {entry['message']}"
+    for outcome in (status.outcome, status.rejected, status.last):
+        if outcome is not None:
+            yield f"remembers {outcome}"
+    yield from sorted(_written(write) for write in done.plan.writes if not _tells(write))
+    yield from (f"! {event.type} {event.reason}: {event.message}" for event in done.events)
+
+
+def _tells(write: Write) -> bool:
+    return isinstance(write, Edit) and write.kind == SERVICE
+
+
+def _written(write: Write) -> str:
+    read = ", ".join(sorted(f"{it.kind.name} {it.name}" for it in write.confirm)) or "nothing"
+    return f"- {_what(write)} ({write.why}; reads {read})"
+
+
+def _what(write: Write) -> str:
+    match write:
+        case Create(obj=obj):
+            return f"create {write.kind} {name_of(obj)}{'' if is_ours(obj) else ', not ours'}"
+        case Merge(patch=patch):
+            return f"merge {write.kind} {write.name} {json.dumps(patch, sort_keys=True)}"
+        case Edit(operations=operations):
+            return f"edit {write.kind} {write.name} {json.dumps(operations)}"
+        case Delete(uid=uid):
+            return f"delete {write.kind} {write.name} {uid}"
+
+
+def book() -> dict[str, str]:
+    """Return the stories as they were written down, by the name of the world."""
+    chapters = BOOK.read_text(encoding="utf-8").split("\n\n")
+    return dict(chapter.strip("\n").split("\n", 1) for chapter in chapters)
+
+
+if __name__ == "__main__":
+    written = "\n\n".join(f"{name}\n{story(world)}" for name, world in WORLDS.items())
+    BOOK.write_text(written + "\n", encoding="utf-8")
