@@ -9,5 +9,9 @@ OWN_CLUSTER = (
     "test_metrics_server",
 )
 """Modules whose scenarios have a cluster of their own; all others share one."""
-COUNTING = ("test_routing", "test_plan")
-"""Modules that count requests exactly: what happens to many others would disturb them."""
+APART = ("test_routing", "test_plan", "test_gitops")
+"""Modules whose scenarios share the cluster, but not the time with those of other modules.
+
+Some count requests exactly: what happens to many others would disturb them. Some run a program
+every second: that would disturb the others.
+"""

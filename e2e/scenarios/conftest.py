@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from e2e.bed.children import MissingProgramError, program
-from e2e.scenarios import COUNTING, OWN_CLUSTER
+from e2e.scenarios import APART, OWN_CLUSTER
 from e2e.scenarios.cluster import Cluster, running
 from e2e.scenarios.side_by_side import Stage
 
@@ -50,4 +50,4 @@ async def stage(
 
 
 def _part(path: Path) -> str:
-    return path.stem if path.stem in (*OWN_CLUSTER, *COUNTING) else "others"
+    return path.stem if path.stem in (*OWN_CLUSTER, *APART) else "others"
