@@ -33,6 +33,8 @@ REPLICAS = 3
 WEIGHT = 50
 LONGEST_CYCLE_SECONDS = 180.0
 """A load that nobody stops ends after so long for each cycle; longer ones are stuck."""
+SETTLED_SECONDS = 3.0
+"""Longer than a proxy without a throttle takes to follow, on a busy machine too."""
 PLAIN, PROMOTE, ABORT, REST = "plain", "promote", "abort", "rest"
 """What the load runs through."""
 
@@ -213,6 +215,10 @@ async def _measured(cluster: Cluster, terms: Terms) -> tuple[Report, Mapping[str
         await _rest(load, duration(terms.rest))
         for _ in range(terms.plain):
             await run.cycle(PLAIN)
+        if terms.plain:  # what the last of them loses is lost while the proxy does not know of it
+            await asyncio.sleep(
+                duration(terms.throttle) + duration(terms.latency) + SETTLED_SECONDS
+            )
         load.mark(REST)
         await app.enrol(header=ACCOUNT, header_values="alice")
         latest = time.monotonic() + duration(terms.at_most)
