@@ -172,7 +172,7 @@ class Teller:
                 await self._follow(part.until, typed)
 
     async def _type(self, part: Part) -> None:
-        result = await self.bed.kubectl.run(*arguments(part.command))
+        result = await self.bed.kubectl.run(*arguments(part.command), within=HAPPENS_WITHIN)
         self.screen.warning(result.err)
         self.screen.output(result.out)
         if result.code != part.code:

@@ -17,6 +17,8 @@ from e2e.bed.polling import wait_until
 LOOPBACK = "127.0.0.1"
 SCRAPE_SECONDS = 1
 """How often it looks: a window of the judge, so that a release takes seconds and not hours."""
+START_SECONDS = 60.0
+"""How long its start may take: it is a large program, and machines can be busy."""
 MISSING = (
     "prometheus is not installed: releases that metrics decide need it; "
     "`make prometheus` unpacks Debian's, `apt-get install prometheus` installs it"
@@ -55,7 +57,9 @@ class Prometheus:
     _child: Child | None = None
 
     @classmethod
-    async def run(cls, *, folder: Path, targets: Sequence[str], within: float = 20.0) -> Self:
+    async def run(
+        cls, *, folder: Path, targets: Sequence[str], within: float = START_SECONDS
+    ) -> Self:
         """Start it and return when it has looked at every target once.
 
         Args:
@@ -90,7 +94,7 @@ class Prometheus:
         assert self._child is not None
         return self._child.pid
 
-    async def start(self, within: float = 20.0) -> None:
+    async def start(self, within: float = START_SECONDS) -> None:
         """Start it, over the data it had before, and wait until it has looked."""
         command = [
             prometheus_program(),
