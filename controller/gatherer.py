@@ -241,8 +241,12 @@ class _Round:
 
     async def _look(self, look: Look) -> Evidence:
         history = self._inquiry.history
-        before = await self._before(look.query, history)
-        reading = look.reading(before)
+        before = [
+            entry
+            for ask in look.asks
+            for entry in ask.tagged(await self._before(ask.query, history))
+        ]
+        reading = look.reads(before)
         if isinstance(reading, str):
             return nothing(look, reading)
         counts: tuple[Count, ...] = history_of(before, reading, history)
@@ -255,7 +259,10 @@ class _Round:
         place = (look.check.text, grid)
         if place in self._known.windows:
             return self._known.windows[place]
-        found = windows_of(await self._answer(look.query, grid), reading, grid)
+        series = [
+            entry for ask in look.asks for entry in ask.tagged(await self._answer(ask.query, grid))
+        ]
+        found = windows_of(series, reading, grid)
         if self._inquiry.is_settled(grid, self._at):
             self._known.windows[place] = found
         return found

@@ -275,6 +275,7 @@ def parameters_of(settings: Settings) -> Parameters:
         annotation_prefix=settings.annotation_prefix,
         dialect=settings.dialect,
         scrape_seconds=settings.scrape_seconds if settings.prometheus_url else None,
+        templates=settings.checks,
     )
 
 

@@ -4,10 +4,14 @@ import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
+import yaml
+
 import controller
+from controller.api.template import Template, templates_of
 
 Dialect = Literal["common", "ingress-nginx", "traefik"]
 Hold = Literal["auto", "admission", "pause"]
@@ -59,6 +63,7 @@ class Settings:
         prometheus_url: the metrics server that checks ask; None: there is none.
         prometheus_token_file: holds a bearer token for it.
         scrape_seconds: how often it looks at the proxy: the length of a window.
+        checks: the administrator's own, of a file.
         log_format: `auto` is text on a terminal, else json.
         log_level: the lowest level that is written.
     """
@@ -83,6 +88,7 @@ class Settings:
     prometheus_url: str | None = None
     prometheus_token_file: str | None = None
     scrape_seconds: float = 15.0
+    checks: tuple[Template, ...] = ()
     log_format: LogFormat = "auto"
     log_level: LogLevel = "info"
 
@@ -288,6 +294,28 @@ def _url(text: str) -> str:
 _NO_URL = ValueError("must be an http or https URL, such as http://prometheus:9090")
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that is there twice: one of them would be lost in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  # the library's signature
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"the key {twice!r} is there twice")
+        return super().construct_mapping(node, deep)
+
+
+def _checks(text: str) -> tuple[Template, ...]:
+    try:
+        with Path(text).open(encoding="utf-8") as file:
+            document = yaml.load(file, Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
+    except (OSError, UnicodeError, RecursionError) as error:
+        raise ValueError(f"cannot be read: {type(error).__name__}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"is no YAML: {' '.join(str(error).split())}") from None
+    return templates_of(document)
+
+
 def _scrape(text: str) -> float:
     seconds = duration(text)
     if not 1 <= seconds <= 300:
@@ -408,6 +436,12 @@ FLAGS: tuple[Flag, ...] = (
         field="scrape_seconds",
         read=_scrape,
         help="how often it looks at the proxy (default: 15s)",
+    ),
+    Flag(
+        name="checks-file",
+        field="checks",
+        read=_checks,
+        help="YAML file with checks of your own, x-NAME (default: none)",
     ),
     Flag(
         name="log-format",

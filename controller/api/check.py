@@ -10,6 +10,8 @@ from controller.api import grammar
 Relation = Literal["<=", ">="]
 Unit = Literal["x", "%"]
 
+OWN: Final = "x-"
+"""What names of the administrator's begin with: none of them can ever become one of `KINDS`."""
 RATIO_LIMIT: Final = 1000
 """More than so many times as bad is no tolerance any more."""
 
@@ -20,7 +22,7 @@ class Check:
 
     Attributes:
         text: as it was written.
-        name: of `KINDS`.
+        name: of `KINDS`, or of the administrator's, `x-...`.
         edge_seconds: answers slower than this are counted; None: the check says.
         unit: `x` is times as much as stable, `%` a share of the canary's own; None: as usual.
         value: the threshold in that unit.
@@ -31,6 +33,11 @@ class Check:
     edge_seconds: float | None = None
     unit: Unit | None = None
     value: float | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Tell whether an administrator defined it."""
+        return self.name.startswith(OWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +78,7 @@ KINDS: Final = (
 )
 _KIND: Final = {kind.name: kind for kind in KINDS}
 _PARTS: Final = re.compile(
-    r"(?P<name>[a-z]+(?:-[a-z]+)*)(?:-(?P<edge>[0-9]+)(?P<edge_unit>ms|s))?"
+    r"(?P<name>x(?:-[a-z0-9]+)+|[a-z]+(?:-[a-z]+)*)(?:-(?P<edge>[0-9]+)(?P<edge_unit>ms|s))?"
     r"(?:(?P<relation><=|>=)(?P<value>[0-9.]+)(?P<unit>[x%]))?",
     re.ASCII,
 )
@@ -87,7 +94,7 @@ def parse_check(text: str) -> Check:
     parts = _PARTS.fullmatch(text) if grammar.CHECK.fits(text) else None
     if parts is None:
         raise ValueError(f"{grammar.shown(text)} does not fit")
-    kind = _KIND[parts["name"]]
+    kind = _KIND.get(parts["name"]) or _own(parts["name"])
     if parts["edge"] and not kind.has_edge:
         raise ValueError(f"{grammar.shown(text)}: {kind.name} has no time")
     if parts["relation"] is None and not kind.is_bare:
@@ -102,6 +109,10 @@ def parse_check(text: str) -> Check:
         unit=cast("Unit | None", parts["unit"]),
         value=float(parts["value"]) if parts["value"] else None,
     )
+
+
+def _own(name: str) -> Kind:
+    return Kind(name=name, relation="<=", units=("x", "%"), example=f"{name}<=1.5x")
 
 
 def _require_sense(text: str, kind: Kind, parts: "re.Match[str]") -> None:

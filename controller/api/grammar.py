@@ -134,11 +134,18 @@ THRESHOLD: Final = Form(
     pattern=r"-?[0-9]{1,9}(\.[0-9]{1,6})?",
     says="a decimal number of at most 9 digits and 6 decimals",
 )
+OWN_CHECK: Final = Form(
+    name="OWN_CHECK",
+    pattern=r"x(-[a-z0-9]+)+",
+    says="x- and lower-case letters, digits and '-'",
+)
 CHECK: Final = Form(
     name="CHECK",
-    pattern=rf"({'|'.join(CHECKS)})(-[1-9][0-9]{{0,4}}m?s)?((<=|>=){THRESHOLD.pattern}[x%])?",
+    pattern=rf"(({'|'.join(CHECKS)})(-[1-9][0-9]{{0,4}}m?s)?|{OWN_CHECK.pattern})"
+    rf"((<=|>=){THRESHOLD.pattern}[x%])?",
     says="error-rate or latency, alone or with <= and a threshold such as 1% or 1.5x; "
-    "latency-500ms counts answers slower than that; success>=99%; restarts; coverage>=95%",
+    "latency-500ms counts answers slower than that; success>=99%; restarts; coverage>=95%; "
+    "x-NAME of the administrator's, like error-rate",
 )
 PROMOTION: Final = Form(
     name="PROMOTION",

@@ -29,6 +29,10 @@ USUAL: Final[Mapping[str, Usual]] = {
 }
 
 
+OWN: Final = Usual(tolerated=1.05, margin=2.0)
+"""What an administrator's check means without a threshold."""
+
+
 def criterion_of(check: Check) -> Criterion | None:
     """Return what a check tolerates; None for one that is not judged by counts of events.
 
@@ -37,7 +41,7 @@ def criterion_of(check: Check) -> Criterion | None:
     """
     if check.name == "success" and check.value is not None:
         return _share(check, 1 - check.value / 100)
-    usual = USUAL.get(check.name)
+    usual = OWN if check.is_own else USUAL.get(check.name)
     if usual is None:
         return None
     if check.unit == "%" and check.value is not None:

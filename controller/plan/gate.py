@@ -1,6 +1,6 @@
 """What the checks of a release say, and what follows: a failure ends it, doubt holds the step."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
 from controller.api.check import Check
@@ -12,16 +12,16 @@ from controller.plan.coverage import Tried, covered, flaw_of
 from controller.plan.discovery import selector_of
 from controller.plan.draft import Draft
 from controller.plan.evidence import STALE_SCRAPES
-from controller.plan.inquiry import Gathered, Inquiry, unanswered
+from controller.plan.inquiry import Gathered, Inquiry, Own, own_of, unanswered
 from controller.plan.judge import Outcome, Verdict, judge
 from controller.plan.observed import Parameters
 from controller.plan.record import Record
 from controller.plan.release import Release, Roll
 from controller.plan.restarts import Containers, restarted
-from controller.plan.sources import Nginx, Plane, Traefik, Upstream
+from controller.plan.sources import Nginx, Plane, Traefik, Upstream, fresh_range, pods_of
 from controller.plan.stages import Stage
 from controller.plan.wording import number_text
-from controller.plan.workload import canary_selector
+from controller.plan.workload import canary_name, canary_selector
 
 ANSWER_SECONDS = 15.0
 """From the end of a window to the answers about it, at most: later ones are no evidence."""
@@ -84,13 +84,15 @@ def inquiry_of(release: Release, record: Record | None) -> Inquiry | None:
     if release.is_concluded or release.is_rejected:
         return None
     names = {check.name for check in intent.checks}
-    plane = _plane(release.parameters, upstreams_of(release)) if names - {RESTARTS} else None
+    is_counted = any(check.name != RESTARTS and not check.is_own for check in intent.checks)
+    plane = _plane(release.parameters, upstreams_of(release)) if is_counted else None
     has_rules = bool(intent.accounts or intent.suffixes or intent.cookie)
     return Inquiry(
         since=exposed.timestamp(),
         checks=intent.checks,
         plane=plane,
         scrape_seconds=release.parameters.scrape_seconds or UNKNOWN_SCRAPE_SECONDS,
+        own=_own(release, names) if release.parameters.scrape_seconds is not None else (),
         pods=_pods(release) if RESTARTS in names else None,
         has_testers=has_rules and plane is not None and not plane.tells_testers,
     )
@@ -100,6 +102,21 @@ def _pods(release: Release) -> tuple[str, str]:
     """Return the label selectors of the canary's pods and of stable's."""
     ours = canary_selector(release.observed.name)
     return _selector(ours), _selector(selector_of(release.observed.service or {}))
+
+
+def _own(release: Release, names: Collection[str]) -> tuple[Own, ...]:
+    """Return the administrator's checks that are asked for, with this release's names."""
+    stable = name_of(release.stable or {})
+    values = {
+        "namespace": release.observed.namespace,
+        "service": release.observed.name,
+        "fresh": fresh_range(release.parameters.scrape_seconds or UNKNOWN_SCRAPE_SECONDS),
+    }
+    return tuple(
+        own_of(template, values, pods_of(canary_name(stable)), pods_of(stable))
+        for template in release.parameters.templates
+        if template.name in names
+    )
 
 
 def _selector(labels: Mapping[str, str]) -> str:

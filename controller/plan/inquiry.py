@@ -5,13 +5,14 @@ hands the newest answer in (`Observed.gathered`). Everything is asked for the re
 span, so what is known does not hang on who asked before.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from controller.api.check import Check
 from controller.api.series import Series
-from controller.plan.counting import GAP, Grid, Reading, windows_of
+from controller.api.template import Template, filled
+from controller.plan.counting import GAP, Grid, Part, Reading, windows_of
 from controller.plan.coverage import LOOKS, Telling, Tried, kinds_of
 from controller.plan.criteria import criterion_of
 from controller.plan.evidence import Count, Criterion, Evidence, Window
@@ -42,6 +43,7 @@ class Inquiry:
         checks: in the user's order.
         plane: how the data plane counts; None: nobody asks.
         scrape_seconds: how often the metrics server looks; the length of a window.
+        own: the administrator's checks that are asked for, filled in.
         pods: label selectors of the canary's pods and of stable's; None: nobody asks.
         has_testers: rules lead requests to the canary, whatever the weight.
     """
@@ -50,6 +52,7 @@ class Inquiry:
     checks: tuple[Check, ...]
     plane: Plane | None = None
     scrape_seconds: float = 15.0
+    own: tuple["Own", ...] = ()
     pods: tuple[str, str] | None = None
     has_testers: bool = False
 
@@ -115,22 +118,116 @@ class Inquiry:
     @cached_property
     def looks(self) -> tuple["Look", ...]:
         """What each check has to be told, in the user's order."""
-        return tuple(self._looks(self.plane)) if self.plane is not None else ()
+        return tuple(
+            look for check in self.checks if (look := self._look(check, self.plane)) is not None
+        )
 
-    def _looks(self, plane: Plane) -> Iterator["Look"]:
-        errors, slow = plane.errors(self.scrape_seconds), plane.slow(0, self.scrape_seconds)
-        for check in self.checks:
-            criterion = criterion_of(check)
-            if criterion is not None:
-                query, reading = slow if check.name == "latency" else errors
-                yield Look(
-                    inquiry=self,
-                    plane=plane,
-                    check=check,
-                    criterion=criterion,
-                    query=query,
-                    errors=reading,
-                )
+    def _look(self, check: Check, plane: Plane | None) -> "Look | None":
+        criterion = criterion_of(check)
+        if criterion is None:
+            return None
+        if check.is_own:
+            own = next((it for it in self.own if it.name == check.name), None)
+            asks = own.asks if own is not None else ()
+            reads: Reads = read_own
+        elif plane is None:
+            return None
+        elif check.name == "latency":
+            asks = (Ask(query=plane.slow(0, self.scrape_seconds)[0]),)
+            reads = partial(_slow, plane, check.edge_seconds, self.scrape_seconds)
+        else:
+            query, reading = plane.errors(self.scrape_seconds)
+            asks, reads = (Ask(query=query),), partial(_always, reading)
+        return Look(inquiry=self, check=check, criterion=criterion, asks=asks, reads=reads)
+
+
+Reads = Callable[[Sequence[Series]], Reading | str]
+"""How a series is read, given the answers for the time before the release; or why nobody can say.
+What counts as slow is settled by that time: it must not change with what the release brings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One question.
+
+    Attributes:
+        query: for the metrics server.
+        part: which of `PARTS` its counters are; "" where their labels say it.
+    """
+
+    query: str
+    part: str = ""
+
+    def tagged(self, answer: Iterable[Series]) -> Iterable[Series]:
+        """Return the answer with its part among the labels."""
+        if not self.part:
+            return answer
+        return (
+            Series(labels={**entry.labels, PART: self.part}, samples=entry.samples)
+            for entry in answer
+        )
+
+
+PART = "serinus_part"
+PARTS: Mapping[str, Part] = {
+    "canary requests": Part(side="canary", requests=1.0),
+    "canary events": Part(side="canary", events=1.0),
+    "stable requests": Part(side="stable", requests=1.0),
+    "stable events": Part(side="stable", events=1.0),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """One check of the administrator's, filled in for one release."""
+
+    name: str
+    asks: tuple[Ask, ...]
+
+
+def own_of(
+    template: Template, values: Mapping[str, str], canary_pods: str, stable_pods: str
+) -> Own:
+    """Fill in an administrator's check.
+
+    Args:
+        template: its questions.
+        values: of every placeholder but `$pods`.
+        canary_pods: pattern of their names.
+        stable_pods: pattern of their names.
+    """
+    return Own(
+        name=template.name,
+        asks=tuple(
+            Ask(query=filled(text, {**values, "pods": pods}), part=f"{side} {what}")
+            for side, pods in (("canary", canary_pods), ("stable", stable_pods))
+            for what, text in (("requests", template.requests), ("events", template.events))
+        ),
+    )
+
+
+def read_own(_: Sequence[Series]) -> Reading:
+    """Return how the counters of an administrator's check are read: by what was asked."""
+    return lambda labels: PARTS.get(labels.get(PART, ""))
+
+
+def _always(reading: Reading, _: Sequence[Series]) -> Reading:
+    return reading
+
+
+def _slow(
+    plane: Plane, asked_seconds: float | None, scrape_seconds: float, before: Sequence[Series]
+) -> Reading | str:
+    faster = faster_by_edge(before, plane)
+    if asked_seconds is None and max(faster.values(), default=0.0) < EDGE_REQUESTS:
+        return (
+            f"stable answered fewer than {EDGE_REQUESTS} requests before the canary was "
+            "exposed, so nobody knows what is slow: say it, such as latency-500ms"
+        )
+    edge = edge_for(asked_seconds, faster)
+    if edge is None:
+        return "the metrics server knows no durations of this Service"
+    return plane.slow(edge, scrape_seconds)[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,36 +235,15 @@ class Look:
     """How one check looks at the answers of the metrics server.
 
     Attributes:
-        query: its question.
+        asks: its questions.
+        reads: how the answers are read.
     """
 
     inquiry: Inquiry
-    plane: Plane
     check: Check
     criterion: Criterion
-    query: str
-    errors: Reading
-
-    def reading(self, before: Sequence[Series]) -> Reading | str:
-        """Return how a series is read, or why nobody can say.
-
-        Args:
-            before: the answer for `Inquiry.history`. What counts as slow is settled by it: it
-                must not change with what the release brings.
-        """
-        if self.check.name != "latency":
-            return self.errors
-        faster = faster_by_edge(before, self.plane)
-        asked = self.check.edge_seconds
-        if asked is None and max(faster.values(), default=0.0) < EDGE_REQUESTS:
-            return (
-                f"stable answered fewer than {EDGE_REQUESTS} requests before the canary was "
-                "exposed, so nobody knows what is slow: say it, such as latency-500ms"
-            )
-        edge = edge_for(asked, faster)
-        if edge is None:
-            return "the metrics server knows no durations of this Service"
-        return self.plane.slow(edge, self.inquiry.scrape_seconds)[1]
+    asks: tuple[Ask, ...]
+    reads: Reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

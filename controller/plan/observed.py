@@ -6,6 +6,7 @@ from math import inf
 from typing import Literal
 
 from controller.api.objects import Kind, Object
+from controller.api.template import Template
 from controller.plan.inquiry import Gathered
 
 Hold = Literal["admission", "pause"]
@@ -34,6 +35,8 @@ class Parameters:
     dialect: Literal["common", "ingress-nginx", "traefik"] = "common"
     scrape_seconds: float | None = None
     """How often the metrics server looks at the proxy; None: there is no metrics server."""
+    templates: tuple[Template, ...] = ()
+    """The administrator's own checks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

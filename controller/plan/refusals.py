@@ -92,7 +92,16 @@ def _checks(observed: Observed, found: Found) -> Refusal | None:
             message=f"{names.CHECKS}: {asked} needs a metrics server, and the controller runs "
             f"without --prometheus-url; set it, or remove {names.CHECKS}",
         )
-    if parameters.dialect == "common":
+    own = {check.name for check in intent.checks if check.is_own}
+    known = {template.name for template in parameters.templates}
+    if own - known:
+        return Refusal(
+            reason="CheckUnknown",
+            message=f"{names.CHECKS}: {', '.join(sorted(own - known))} is not defined by the "
+            f"administrator (--checks-file); defined: {', '.join(sorted(known)) or 'none'}",
+        )
+    counted = [it for it in intent.checks if not it.is_own and it.name != "restarts"]
+    if counted and parameters.dialect == "common":
         return Refusal(
             reason="ChecksWithoutDialect",
             message=f"{names.CHECKS}: {asked} needs to know what the proxy counts, and the "

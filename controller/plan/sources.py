@@ -202,7 +202,21 @@ def _fresh(selector: str, scrape_seconds: float) -> str:
 
     Without the range a metrics server would repeat a sample for five minutes.
     """
-    return f"last_over_time({selector}[{FRESH_SCRAPES * scrape_seconds:.0f}s])"
+    return f"last_over_time({selector}[{fresh_range(scrape_seconds)}])"
+
+
+def fresh_range(scrape_seconds: float) -> str:
+    """Return for how long a sample is worth something."""
+    return f"{FRESH_SCRAPES * scrape_seconds:.0f}s"
+
+
+def pods_of(deployment: str) -> str:
+    """Return a pattern of the names of a Deployment's pods, as it stands between quotes.
+
+    Its ReplicaSet adds a hash and five characters. `NAME-canary` does not fit the pattern of
+    `NAME`: it has one part more.
+    """
+    return f"{_escaped(deployment)}-[a-z0-9]{{1,10}}-[a-z0-9]{{5}}"
 
 
 def _sum(samples: str, labels: Iterable[str]) -> str:
@@ -212,8 +226,11 @@ def _sum(samples: str, labels: Iterable[str]) -> str:
 
 def _one_of(values: Iterable[str]) -> str:
     """Return a quoted pattern that fits exactly these values."""
-    pattern = "|".join(re.sub(r"([^A-Za-z0-9_@-])", r"\\\\\1", value) for value in sorted(values))
-    return f'"{pattern}"'
+    return f'"{"|".join(map(_escaped, sorted(values)))}"'
+
+
+def _escaped(value: str) -> str:
+    return re.sub(r"([^A-Za-z0-9_@-])", r"\\\\\1", value)
 
 
 METHODS: Final = frozenset(

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ def test_nothing_said_is_the_defaults() -> None:
         prometheus_url=None,
         prometheus_token_file=None,
         scrape_seconds=15,
+        checks=(),
         log_format="auto",
         log_level="info",
     )
@@ -217,3 +219,42 @@ def test_every_field_has_a_flag() -> None:
 )
 def test_durations_are_read_as_go_writes_them(text: str, seconds: float) -> None:
     assert settings.duration(text) == seconds
+
+
+OWN = """
+checks:
+  x-orders:
+    requests: sum by (pod) (last_over_time(orders_total{pod=~"$pods"}[$fresh]))
+    events: sum by (pod) (last_over_time(orders_lost_total{pod=~"$pods"}[$fresh]))
+"""
+
+
+def test_checks_of_ones_own_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "checks.yaml"
+    file.write_text(OWN)
+    (template,) = from_arguments([], {"SERINUS_CHECKS_FILE": str(file)}).checks
+    assert template.name == "x-orders"
+    assert template.events.startswith("sum by (pod) (last_over_time(orders_lost_total{")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: FileNotFoundError"),
+        (b"\xff", "cannot be read: UnicodeDecodeError"),
+        (b"checks: [", "is no YAML: while parsing"),
+        (b"checks: {x-a: 1, x-a: 2}", "is no YAML: the key 'x-a' is there twice"),
+        (b"checks: !!python/object:os.system {}", "is no YAML: could not determine"),
+        (b"checks: {up: {}}", "checks: 'up' must be x- and lower-case letters"),
+        (b"", "'None' must be a mapping with the one key 'checks'"),
+    ],
+)
+def test_a_file_of_checks_that_is_none_names_file_key_and_value(
+    content: bytes | None, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "checks.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        from_arguments(["--checks-file", str(file)], {})
+    assert str(caught.value).startswith(f"--checks-file {str(file)!r}: {said}")

@@ -83,6 +83,8 @@ class Metrics:
                     shown = float("nan") if self.trouble == "nan" else value
                     found.setdefault(place, []).append((at, shown))
             at += step
+        if "myapp-" in query and query.startswith(("tried", "lost")):
+            found = _own(found, query)
         instances = ("a", "b") if self.trouble == "twice" else ("a",)
         return tuple(
             Series(
@@ -92,3 +94,12 @@ class Metrics:
             for (service, code), samples in found.items()
             for instance in instances
         )
+
+
+def _own(
+    found: dict[tuple[str, str], list[tuple[float, float]]], query: str
+) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """Return the counters that an administrator's question is about: one side, all or errors."""
+    service = CANARY if "myapp-canary-" in query else STABLE
+    codes = ("500",) if query.startswith("lost") else ("200", "500")
+    return {place: found[place] for code in codes if (place := (service, code)) in found}

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from controller.api.status import Outcome
+from controller.api.template import Template
+from controller.plan.observed import Parameters
 from tests.world.metrics import CANARY, STABLE, Trouble
 from tests.world.world import World, enrolled
 
@@ -282,3 +284,15 @@ def test_restarts_on_both_sides_hold() -> None:
         world.crash_pod(world.pods("canary")[0])
         world.run(600)
         assert waiting(world) == (20, "ChecksUndecided", "not enough data")
+
+
+def test_an_administrators_check_decides_like_any_other() -> None:
+    template = Template(name="x-orders", requests="tried $pods", events="lost $pods")
+    parameters = Parameters(templates=(template,))
+    with enrolled(metered=True, parameters=parameters) as world:
+        world.annotate(steps="20/20m", checks="x-orders")
+        world.run(HISTORY_SECONDS)
+        world.metrics.errors[CANARY] = 0.2
+        exposed(world)
+        outcome = ended(world, within=300)
+        assert outcome.why.startswith("x-orders: fail: canary ")

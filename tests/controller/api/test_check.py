@@ -23,6 +23,9 @@ from controller.api.grammar import CHECKS
         ("success>=99%", {"name": "success", "unit": "%", "value": 99.0}),
         ("restarts", {"name": "restarts"}),
         ("coverage>=95%", {"name": "coverage", "unit": "%", "value": 95.0}),
+        ("x-orders-2", {"name": "x-orders-2"}),
+        ("x-500ms", {"name": "x-500ms"}),
+        ("x-orders<=2x", {"name": "x-orders", "unit": "x", "value": 2.0}),
     ],
 )
 def test_reads_a_check(text: str, check: dict[str, object]) -> None:
@@ -33,6 +36,10 @@ def test_reads_a_check(text: str, check: dict[str, object]) -> None:
     ("text", "problem"),
     [
         ("errors", "'errors' does not fit"),
+        ("x-", "'x-' does not fit"),
+        ("x-Orders", "'x-Orders' does not fit"),
+        ("x-orders>=1%", "'x-orders>=1%' can only be written as x-orders<=1.5x"),
+        ("x-orders<=0.5x", "'x-orders<=0.5x': the ratio is from 1x to 1000x"),
         ("latency<=-1x", "'latency<=-1x' does not fit"),
         ("success", "'success' needs a threshold: success>=99%"),
         ("coverage", "'coverage' needs a threshold: coverage>=95%"),
@@ -51,6 +58,11 @@ def test_reads_a_check(text: str, check: dict[str, object]) -> None:
 def test_says_what_is_wrong(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
         parse_check(text)
+
+
+@pytest.mark.parametrize(("text", "is_own"), [("x-a", True), ("latency", False)])
+def test_tells_the_administrators_own(text: str, *, is_own: bool) -> None:
+    assert parse_check(text).is_own is is_own
 
 
 def test_every_example_can_be_written() -> None:

@@ -7,6 +7,12 @@ from controller.plan.criteria import criterion_of
 from controller.plan.evidence import Criterion
 
 
+def test_an_administrators_check_is_tolerated_like_errors_and_never_negligible() -> None:
+    assert criterion_of(parse_check("x-orders")) == Criterion(
+        check="x-orders", scale="ratio", tolerated=1.05, margin=2.0
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "tolerated", "margin", "negligible"),
     [

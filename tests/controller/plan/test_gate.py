@@ -8,10 +8,11 @@ import pytest
 
 from controller.api import names
 from controller.api.objects import stamp
+from controller.api.template import Template
 from controller.plan.coverage import Kind, Tried
 from controller.plan.evidence import Count, Evidence
 from controller.plan.gate import inquiry_of, tried_by, verdicts_of
-from controller.plan.inquiry import Gathered, Inquiry
+from controller.plan.inquiry import Ask, Gathered, Inquiry, Own
 from controller.plan.judge import Outcome
 from controller.plan.observed import Observed, Pool
 from controller.plan.release import release_of
@@ -165,6 +166,30 @@ def test_what_cannot_be_asked_is_no_data(parameters: Any) -> None:
     assert asked.plane is None
     told = replace(world, gathered=Gathered(inquiry=asked, at=NOW.timestamp()))
     assert message(told) == "error-rate: no data: nobody was asked"
+
+
+def test_an_administrators_check_is_asked_with_the_names_of_the_release() -> None:
+    template = Template(name="x-orders", requests="r $pods $fresh", events="e $pods $service")
+    other = replace(template, name="x-other")
+    own = replace(METERED, dialect="common", templates=(other, template))
+    world = standing({names.CHECKS: "x-orders"}, parameters=own)
+    asked = inquiry_of(release_of(world, NOW), AT_FIVE)
+    ours, theirs = (f"{name}-[a-z0-9]{{1,10}}-[a-z0-9]{{5}}" for name in ("myapp-canary", "myapp"))
+    assert asked == Inquiry(
+        since=LONG_AGO.timestamp(),
+        checks=asked.checks if asked is not None else (),
+        own=(
+            Own(
+                name="x-orders",
+                asks=(
+                    Ask(query=f"r {ours} 30s", part="canary requests"),
+                    Ask(query=f"e {ours} myapp", part="canary events"),
+                    Ask(query=f"r {theirs} 30s", part="stable requests"),
+                    Ask(query=f"e {theirs} myapp", part="stable events"),
+                ),
+            ),
+        ),
+    )
 
 
 # What the answers are worth.

@@ -7,16 +7,20 @@ import pytest
 
 from controller.api.check import parse_check
 from controller.api.series import Series
-from controller.plan.counting import GAP, Grid
+from controller.api.template import Template
+from controller.plan.counting import GAP, Grid, Part
 from controller.plan.coverage import Kind, Tried
-from controller.plan.evidence import Evidence, Window
+from controller.plan.evidence import Criterion, Evidence, Window
 from controller.plan.inquiry import (
     CHUNK_WINDOWS,
+    Ask,
     Inquiry,
     Look,
+    Own,
     evidence_of,
     history_of,
     nothing,
+    own_of,
     tried_of,
     unanswered,
 )
@@ -115,7 +119,9 @@ def test_kinds_are_counted_from_the_first_exposure_to_the_last_window() -> None:
 def test_checks_that_need_the_same_share_a_question() -> None:
     asked = inquiry("error-rate", "success>=99%", "latency", "latency-500ms", "coverage>=95%")
     errors, slow = TRAEFIK.errors(15)[0], TRAEFIK.slow(0, 15)[0]
-    assert [it.query for it in asked.looks] == [errors, errors, slow, slow]
+    assert [it.asks for it in asked.looks] == [
+        (Ask(query=query),) for query in (errors, errors, slow, slow)
+    ]
     assert [it.criterion.check for it in asked.looks] == [
         "error-rate",
         "success>=99%",
@@ -127,6 +133,7 @@ def test_checks_that_need_the_same_share_a_question() -> None:
 def test_without_a_data_plane_nothing_is_asked() -> None:
     bare = Inquiry(since=SINCE, checks=(parse_check("coverage>=95%"), parse_check("error-rate")))
     assert bare.looks == ()
+    assert Inquiry(since=SINCE, checks=(parse_check("restarts"),)).looks == ()
 
 
 def buckets(faster: Mapping[str, float], service: str = STABLE) -> list[Series]:
@@ -141,7 +148,7 @@ def buckets(faster: Mapping[str, float], service: str = STABLE) -> list[Series]:
 
 def edge_of(text: str, before: list[Series]) -> float | str:
     """Return the edge that slow answers are beyond, or why there is none."""
-    read = look(text).reading(before)
+    read = look(text).reads(before)
     if isinstance(read, str):
         return read
     fast = {"service": STABLE}
@@ -151,7 +158,7 @@ def edge_of(text: str, before: list[Series]) -> float | str:
 
 
 def test_errors_are_read_whatever_was_before() -> None:
-    read = look("error-rate").reading([])
+    read = look("error-rate").reads([])
     assert not isinstance(read, str)
     assert read({"service": STABLE, "code": "500"}) == TRAEFIK.errors(15)[1](
         {"service": STABLE, "code": "500"}
@@ -203,6 +210,61 @@ def test_a_counter_that_began_again_does_not_say_less_than_nothing() -> None:
         samples=((0, 500.0), (15, 10.0), (30, 40.0)),
     )
     assert edge_of("latency-100ms", [fallen, *buckets({"0.3": 1.0})]) == 0.3
+
+
+# The administrator's own.
+
+OWN = Own(
+    name="x-orders",
+    asks=(
+        Ask(query="canary tried", part="canary requests"),
+        Ask(query="canary wrong", part="canary events"),
+        Ask(query="stable tried", part="stable requests"),
+        Ask(query="stable wrong", part="stable events"),
+    ),
+)
+
+
+def test_an_own_check_is_filled_in_for_both_sides() -> None:
+    template = Template(
+        name="x-orders", requests='a{ns="$namespace",p=~"$pods"}[$fresh]', events="b $pods $service"
+    )
+    values = {"namespace": "canary", "service": "myapp", "fresh": "30s"}
+    assert own_of(template, values, "c-.*", "s-.*") == Own(
+        name="x-orders",
+        asks=(
+            Ask(query='a{ns="canary",p=~"c-.*"}[30s]', part="canary requests"),
+            Ask(query="b c-.* myapp", part="canary events"),
+            Ask(query='a{ns="canary",p=~"s-.*"}[30s]', part="stable requests"),
+            Ask(query="b s-.* myapp", part="stable events"),
+        ),
+    )
+
+
+def test_an_own_check_needs_no_data_plane_and_reads_by_what_was_asked() -> None:
+    (seen,) = Inquiry(since=SINCE, checks=(parse_check("x-orders<=1%"),), own=(OWN,)).looks
+    assert (seen.asks, seen.criterion) == (
+        OWN.asks,
+        Criterion(check="x-orders<=1%", scale="share", tolerated=0.01, margin=0.01),
+    )
+    read = seen.reads([])
+    assert not isinstance(read, str)
+    answer = [Series(labels={"pod": "p"}, samples=((0, 1.0),))]
+    parts = [read(entry.labels) for ask in seen.asks for entry in ask.tagged(answer)]
+    assert parts == [
+        Part(side="canary", requests=1.0),
+        Part(side="canary", events=1.0),
+        Part(side="stable", requests=1.0),
+        Part(side="stable", events=1.0),
+    ]
+    assert read({"pod": "p"}) is None
+    assert list(Ask(query="q").tagged(answer)) == answer
+    assert next(iter(OWN.asks[0].tagged(answer))).samples == ((0, 1.0),)
+
+
+def test_an_own_check_that_is_defined_no_more_asks_nothing() -> None:
+    (seen,) = Inquiry(since=SINCE, checks=(parse_check("x-gone"),), own=(OWN,)).looks
+    assert seen.asks == ()
 
 
 # The answers.

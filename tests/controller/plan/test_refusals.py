@@ -7,6 +7,7 @@ import pytest
 
 from controller.api import names
 from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE
+from controller.api.template import Template
 from controller.plan.discovery import discover
 from controller.plan.observed import Endpoint, Observed, Parameters, Pool
 from controller.plan.refusals import Refusal, refusal_of
@@ -119,6 +120,21 @@ REFUSED: dict[str, tuple[Observed, str, tuple[str, ...]]] = {
         idle({names.CHECKS: "error-rate"}),
         "ChecksWithoutPrometheus",
         (names.CHECKS, "error-rate", "--prometheus-url"),
+    ),
+    "a check of nobody's": (
+        idle({names.CHECKS: "x-a, x-b"}, parameters=Parameters(scrape_seconds=15)),
+        "CheckUnknown",
+        (names.CHECKS, "x-a, x-b", "--checks-file", "defined: none"),
+    ),
+    "a check that is not among those of the administrator": (
+        idle(
+            {names.CHECKS: "x-a, x-b, restarts"},
+            parameters=Parameters(
+                scrape_seconds=15, templates=(Template(name="x-a", requests="", events=""),)
+            ),
+        ),
+        "CheckUnknown",
+        (names.CHECKS, "x-b is", "defined: x-a"),
     ),
     "checks without a dialect": (
         idle({names.CHECKS: "error-rate"}, parameters=Parameters(scrape_seconds=15)),

@@ -8,7 +8,16 @@ import pytest
 from controller.api.series import Series
 from controller.plan.counting import Part
 from controller.plan.coverage import Sighting
-from controller.plan.sources import Nginx, Traefik, Upstream, edge_for, edge_in, faster_by_edge
+from controller.plan.sources import (
+    Nginx,
+    Traefik,
+    Upstream,
+    edge_for,
+    edge_in,
+    faster_by_edge,
+    fresh_range,
+    pods_of,
+)
 
 SHOP = Upstream(namespace="canary", ingress="shop.web", service="myapp", port="80")
 STABLE = "canary-shop.web-myapp-80@kubernetesingressnginx"
@@ -163,6 +172,25 @@ def test_where_nearly_all_are_slower_than_every_edge_the_last_is_taken() -> None
 
 def test_an_edge_is_a_number() -> None:
     assert (edge_in({"le": "0.3"}), edge_in({"le": "+Inf"}), edge_in({})) == (0.3, math.inf, None)
+
+
+@pytest.mark.parametrize(
+    ("pod", "is_of"),
+    [
+        ("shop.web-7d4b9c6f8-x2k9p", True),
+        ("shop.web-canary-7d4b9c6f8-x2k9p", False),
+        ("shop.web-7d4b9c6f8-x2k9", False),
+        ("shopxweb-7d4b9c6f8-x2k9p", False),
+        ("my-shop.web-7d4b9c6f8-x2k9p", False),
+    ],
+)
+def test_a_pattern_of_pods_fits_those_of_one_deployment(pod: str, *, is_of: bool) -> None:
+    pattern = pods_of("shop.web").replace("\\\\", "\\")
+    assert (re.fullmatch(pattern, pod) is not None) is is_of
+
+
+def test_a_sample_is_fresh_for_two_looks() -> None:
+    assert fresh_range(15) == "30s"
 
 
 # ingress-nginx.
