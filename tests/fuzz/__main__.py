@@ -36,7 +36,7 @@ SHARES = {
     "annotations": 0.1,
     "doors": 0.1,
     "texts": 0.05,
-    "contract": 0.45,
+    "contract": 0.4,
     **dict.fromkeys(GUIDED, 0.1),
 }
 """Of the seconds."""
