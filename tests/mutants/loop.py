@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ ARGUMENTS = (
     *(it for name in ("cacheprovider", "xdist", "cov") for it in ("-p", f"no:{name}")),
 )  # fmt: skip
 """One test is left out: it starts interpreters of its own, which costs more than all others."""
-SPARE_SECONDS = 5
+SPARE_SECONDS = 2
 TIMES_AS_LONG = 10
-"""A mutant that needs so many times the processor time of its tests, and a bit, runs for ever."""
+"""A test that needs so many times its own processor time, and a bit, runs for ever."""
 MEMORY_BYTES = 3 << 30
 
 Verdict = str
@@ -96,26 +96,28 @@ class Loop:
             return
         while len(self._running) >= self._jobs:
             self._wait()
-        limit = TIMES_AS_LONG * sum(touched.seconds[name] for name in tests) + SPARE_SECONDS
         child = os.fork()
         if child == 0:
             _silence()
-            resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 1))
+            signal.signal(signal.SIGPROF, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
             set_mutant_under_test(mutant.key)
-            os._exit(self._run([items[name] for name in tests]))
+            os._exit(self._run([items[name] for name in tests], touched.seconds))
         self._running[child] = mutant.key
 
     def _wait(self) -> None:
         child, status = os.wait()
         key = self._running.pop(child)
         code = os.waitstatus_to_exitcode(status)
-        by_time = code in {-signal.SIGXCPU, -signal.SIGKILL}
-        self.verdicts[key] = "timeout" if by_time else "killed" if code else "survived"
+        self.verdicts[key] = (
+            "timeout" if code == -signal.SIGPROF else "killed" if code else "survived"
+        )
 
-    def _run(self, items: Sequence[pytest.Item]) -> int:
+    def _run(self, items: Sequence[pytest.Item], seconds: Mapping[str, float]) -> int:
         """Run tests until one fails; tell by the exit code whether one did."""
         for item, following in zip(items, [*items[1:], None], strict=True):
+            limit = TIMES_AS_LONG * seconds[item.nodeid] + SPARE_SECONDS
+            signal.setitimer(signal.ITIMER_PROF, limit)
             try:
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             except BaseException:  # noqa: BLE001  # whatever a mutant does to pytest was noticed
