@@ -26,6 +26,10 @@ CANARY: Final = "-canary"
 """What Traefik adds to the name of the service beside a canary's."""
 
 
+_OPTED_OUT: Final = re.compile(r"-non-canary(-tls)?@", re.ASCII)
+"""In the name of the router for visitors who opted out by cookie, without and with TLS."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
     """One port of the enrolled Service behind one of its Ingresses."""
@@ -113,7 +117,9 @@ class Traefik:
 
     Its services are named `NAMESPACE-INGRESS-SERVICE-PORT@PROVIDER`, the canary's with `-canary`
     before the `@`. A request that a header or a cookie led to the canary went through a router of
-    the canary's own, and is counted there once more: so testers can be taken out.
+    the canary's own, and is counted there once more: so testers can be taken out. The same is true
+    of the router for visitors whose cookie keeps them on stable. Without routers' labels
+    (`--metrics.prometheus.addrouterslabels`) nothing of this is counted, and they stay in.
     """
 
     untold: ClassVar[str] = "hosts and paths of one Ingress"
@@ -185,8 +191,15 @@ class Traefik:
         side = self.side_of(labels)
         if side is not None:
             return Part(side=side, requests=requests, events=events)
-        is_tester = labels.get("service", "") in {self._name(it, CANARY) for it in self.upstreams}
-        return Part(side="canary", requests=-requests, events=-events) if is_tester else None
+        ruled = self._ruled(labels.get("router", ""), labels.get("service", ""))
+        return Part(side=ruled, requests=-requests, events=-events) if ruled is not None else None
+
+    def _ruled(self, router: str, service: str) -> Side | None:
+        """Return the side to which a rule led, whatever the weight; None: the weight did."""
+        if service in {self._name(it, CANARY) for it in self.upstreams}:
+            return "canary"
+        is_stable = service in {self._name(it, "") for it in self.upstreams}
+        return "stable" if is_stable and _OPTED_OUT.search(router) else None
 
     def _name(self, upstream: Upstream, ending: str) -> str:
         parts = (upstream.namespace, upstream.ingress, upstream.service, upstream.port)

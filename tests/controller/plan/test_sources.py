@@ -22,6 +22,7 @@ from controller.plan.sources import (
 SHOP = Upstream(namespace="canary", ingress="shop.web", service="myapp", port="80")
 STABLE = "canary-shop.web-myapp-80@kubernetesingressnginx"
 CANARY = "canary-shop.web-myapp-80-canary@kubernetesingressnginx"
+OPTED_OUT = "canary-shop-rule-0-path-0-non-canary@kubernetesingressnginx"
 ROUTER = "canary-shop-rule-0-path-0-canary@kubernetesingressnginx"
 
 
@@ -64,6 +65,16 @@ def test_a_name_fits_itself_alone() -> None:
             Part(side="canary", requests=-1.0),
         ),
         ({"service": STABLE, "router": "main@kubernetesingressnginx", "code": "200"}, None),
+        (
+            {"service": STABLE, "router": OPTED_OUT, "code": "500"},
+            Part(side="stable", requests=-1.0, events=-1.0),
+        ),
+        (
+            {"service": STABLE, "router": OPTED_OUT.replace("@", "-tls@"), "code": "200"},
+            Part(side="stable", requests=-1.0),
+        ),
+        ({"service": STABLE, "router": "a-non-canary-rule-0-path-0@x", "code": "200"}, None),
+        ({"service": "another", "router": OPTED_OUT, "code": "200"}, None),
         ({"service": "another@kubernetesingressnginx", "code": "200"}, None),
         ({}, None),
     ],
