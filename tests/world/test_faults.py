@@ -31,6 +31,7 @@ def told(found: list[Outcome]) -> str:
         ("leave-canary", "B", 41),
         ("accounts", "C", 29),
         ("ramp", "R", 80),
+        ("checks-fail", "B", 80),
     ],
 )
 def test_a_slice_of_the_plans_harms_nobody(workload: str, row: str, stride: int) -> None:

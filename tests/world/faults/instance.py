@@ -13,6 +13,7 @@ from kubernetes.aio.client import Configuration
 from controller.cluster.client import Client
 from controller.cluster.clock import Timer, finished
 from controller.cluster.metrics import Metrics
+from controller.gatherer import Asked
 from controller.manager import Manager
 from controller.plan.decide import decide
 from controller.plan.observed import Parameters
@@ -105,6 +106,7 @@ class Instance:
         parameters: Parameters,
         leader_elect: bool = False,
         decides: Decide = decide,
+        server: Asked | None = None,
     ) -> None:
         self.session = session
         self.clock = SessionClock(session)
@@ -115,6 +117,7 @@ class Instance:
             self._client,
             settings_of(parameters, mode, leader_elect=leader_elect),
             decide=decides,
+            server=server,
             metrics=self.metrics,
             clock=self.clock,
         )
@@ -152,6 +155,9 @@ def settings_of(parameters: Parameters, mode: HoldMode, *, leader_elect: bool) -
         drain_seconds=parameters.drain_seconds,
         ready_seconds=parameters.ready_seconds,
         max_accounts=parameters.max_accounts,
+        dialect=parameters.dialect,
+        prometheus_url="http://metrics" if parameters.scrape_seconds else None,
+        scrape_seconds=parameters.scrape_seconds or 15.0,
         leader_elect=leader_elect,
         lease_namespace="kube-system",
         workers=2,

@@ -26,6 +26,7 @@ RBAC: Mapping[str, frozenset[str]] = {
     "poddisruptionbudgets": _OURS,
     "endpointslices": _READ,
     "replicasets": _READ,
+    "pods": frozenset({"list"}),
     "horizontalpodautoscalers": _READ,
     "leases": frozenset({"get", "create", "update"}),
     "events": frozenset({"create", "patch"}),

@@ -13,6 +13,7 @@ from e2e.bed import manifests
 from tests.world.deeds import autoscale_down
 from tests.world.faults.world import FaultyWorld
 from tests.world.kubectl import NAME, image
+from tests.world.metrics import CANARY
 
 LENIENT_SECONDS = 150.0
 PATIENCE_SECONDS = 1500.0
@@ -307,7 +308,25 @@ def _affinity(world: FaultyWorld) -> None:
     rest(world)
 
 
+def _checks_pass(world: FaultyWorld) -> None:
+    """Metrics and pods let every step go on, and the plan promotes."""
+    world.annotate(steps="20/1m, 50/1m", checks="success>=90%, restarts", promotion="auto")
+    world.set_image("v2")
+    wait(world, serves(world, "v2"), "promoted")
+    rest(world)
+
+
+def _checks_fail(world: FaultyWorld) -> None:
+    """Metrics end a release, and nobody else."""
+    world.annotate(steps="20/10m", checks="success>=90%, restarts", promotion="auto")
+    world.metrics.errors[CANARY] = 0.9
+    world.set_image("v2")
+    wait(world, lambda: world.stage() == "Aborted", "Aborted")
+    rest(world)
+
+
 HOLD_BY_PAUSE: Mapping[str, Any] = {"hold": "pause"}
+METERED: Mapping[str, Any] = {"metered": True}
 MANY: Mapping[str, Any] = {
     "notes": {
         "header": "X-Account",
@@ -343,6 +362,8 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload(name="lowered", story=_lowered),
     Workload(name="flapping", story=_flapping),
     Workload(name="crash-looping", story=_crash_looping),
+    Workload(name="checks-pass", story=_checks_pass, how=METERED),
+    Workload(name="checks-fail", story=_checks_fail, how=METERED),
 )
 """The twelve workloads of the plan of tests, some in more than one form."""
 
