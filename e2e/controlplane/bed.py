@@ -147,15 +147,7 @@ class ControlPlane(Served):
         return self._credentials.kubeconfig(self._servers.url, self._servers.authority, user, token)
 
     async def _client(self) -> httpx.AsyncClient:
-        token = self._credentials.tokens["bed:scenario"]
-        client = httpx.AsyncClient(
-            base_url=self._servers.url,
-            verify=self._servers.trust(),
-            headers={"Authorization": f"Bearer {token}"},
-            trust_env=False,
-            timeout=30.0,
-        )
-        return await self._stack.enter_async_context(client)
+        return await self._stack.enter_async_context(self._servers.client())
 
     async def _start_node(self) -> httpx.AsyncClient:
         ready, token = self.folder / "node.json", self.folder / "node.token"

@@ -57,13 +57,32 @@ class Servers:
             ChildEndedError: One ended; the message has the end of its log.
             TimeoutError: One was not ready in time.
         """
+        await self.start_api()
+        self._run("kube-controller-manager", self._manager())
+
+    async def start_api(self) -> None:
+        """Start etcd and the API server only, where nobody may write but the caller.
+
+        Raises:
+            ChildEndedError: As `start`.
+            TimeoutError: As `start`.
+        """
         etcd = f"http://{LOOPBACK}:{free_port()}"
         self._run("etcd", _etcd(etcd, f"http://{LOOPBACK}:{free_port()}", self.folder))
         server = self._run("kube-apiserver", self._api_server(etcd))
         await wait_until(
             lambda: self._is_ready(server), within=START_SECONDS, every=0.2, what=server.name
         )
-        self._run("kube-controller-manager", self._manager())
+
+    def client(self) -> httpx.AsyncClient:
+        """Build a client with all rights; the caller closes it."""
+        return httpx.AsyncClient(
+            base_url=self.url,
+            verify=self.trust(),
+            headers={"Authorization": f"Bearer {self.credentials.tokens['bed:scenario']}"},
+            trust_env=False,
+            timeout=30.0,
+        )
 
     async def stop(self) -> None:
         """End them, the last first."""

@@ -53,10 +53,26 @@ async def stepping(app: App) -> None:
     await app.until("a person", lambda told: "waits for a person" in told.message)
 
 
+async def frozen(app: App) -> None:
+    await app.canary(steps="10/1h, 20")
+    await app.act("pause")
+    await app.until("the pause", lambda told: told.last_action == "paused")
+
+
 async def misconfigured(app: App) -> None:
     await exposed(app)
     await app.annotate(cookie="Bad")
     await app.is_refused("InvalidConfiguration")
+
+
+async def short_in_the_promotion(app: App) -> None:
+    told = await app.gated_canary()
+    await app.act(f"promote:{told.revision}")
+    await app.reaches("Promoting")
+
+
+async def rolling(app: App) -> None:
+    await app.in_roll()
 
 
 async def paused_in_the_roll(app: App) -> None:
@@ -77,16 +93,26 @@ async def aborted(app: App) -> None:
     await app.ends("aborted")
 
 
+async def left_with_a_template_pending(app: App) -> None:
+    await app.canary()
+    await app.label(None)
+    await app.is_left_alone()
+
+
 STAGES = (
     idle,
     refused,
     starting,
     exposed,
     stepping,
+    frozen,
     misconfigured,
+    short_in_the_promotion,
+    rolling,
     paused_in_the_roll,
     aborted_in_the_roll,
     aborted,
+    left_with_a_template_pending,
 )
 
 

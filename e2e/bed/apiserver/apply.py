@@ -1,13 +1,16 @@
 """Server-side apply: a configuration merged into the live object, field by field owned."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from e2e.bed.apiserver.errors import ApiError
+from e2e.bed.apiserver.fields import struct
 from e2e.bed.apiserver.managed import (
     SELF,
     Tree,
     Writer,
+    added_tree,
     applied_tree,
     children,
     entry_of,
@@ -15,8 +18,9 @@ from e2e.bed.apiserver.managed import (
     item_element,
     minus,
     ownable,
+    removed_tree,
 )
-from e2e.bed.apiserver.schema import Path, is_whole, list_keys
+from e2e.bed.apiserver.schema import Path, field_at, is_whole, list_keys
 from e2e.bed.apiserver.trees import JsonObject, clone
 
 
@@ -38,28 +42,32 @@ def applied(
     Raises:
         ApiError: 409, other managers own fields that would change.
     """
-    others, before = _entries(live, writer)
+    others, before = _entries(live, writer, kind)
     mine = applied_tree(kind, ownable(config, writer.subresource))
     clashes = list(_clashes(kind, live, config, mine, others))
     if clashes and not force:
         raise _conflict(clashes)
-    given_up = minus(before, mine)
-    for entry in others:
-        given_up = minus(given_up, entry["fieldsV1"])
+    holders = [mine, *(entry["fieldsV1"] for entry in others), _OF_THE_SERVER]
     merged = merged_value(kind, live, config, ())
-    return dict(without_fields(kind, merged, given_up, ()))
+    return dict(without_fields(kind, merged, _given_up(before, holders), ()))
 
 
 def entries_after_apply(
-    kind: str, live: JsonObject, config: JsonObject, writer: Writer, now: str
+    kind: str,
+    live: JsonObject,
+    config: JsonObject,
+    merged: JsonObject,
+    writer: Writer,
+    now: str,
 ) -> list[JsonObject]:
-    """Return the managedFields after an apply that was let through."""
-    others, _ = _entries(live, writer)
+    """Return the managedFields after an apply that was let through: nobody owns what is gone."""
+    others, _ = _entries(live, writer, kind)
     mine = applied_tree(kind, ownable(config, writer.subresource))
+    gone = removed_tree(kind, ownable(live), ownable(merged))
     clashing = {(owner, path) for owner, path in _clashes(kind, live, config, mine, others)}
     kept = []
     for entry in others:
-        tree = entry["fieldsV1"]
+        tree = minus(entry["fieldsV1"], gone)
         for owner, path in clashing:
             if owner == entry["manager"]:
                 tree = minus(tree, _tree_of(path))
@@ -71,11 +79,38 @@ def entries_after_apply(
     return in_order([*kept, entry] if mine else kept)
 
 
-def _entries(live: JsonObject, writer: Writer) -> tuple[list[JsonObject], Tree]:
-    entries = live.get("metadata", {}).get("managedFields") or []
+def _entries(live: JsonObject, writer: Writer, kind: str) -> tuple[list[JsonObject], Tree]:
+    entries = live.get("metadata", {}).get("managedFields") or [_of_before(kind, live)]
     others = [entry for entry in entries if not writer.owns(entry)]
     before: Tree = next((one["fieldsV1"] for one in entries if writer.owns(one)), {})
     return others, before
+
+
+_OF_THE_SERVER: Tree = {"f:metadata": {"f:name": {}}}
+
+
+def _given_up(before: Tree, holders: Sequence[Tree]) -> Tree:
+    """Return what a manager owned that nobody has a part in any more.
+
+    A container that goes takes along what nobody owns, such as defaults: its node is empty.
+    So does an item of a list that nobody owns as such.
+    """
+    tree: Tree = {}
+    for name, node in before.items():
+        below = [holder[name] for holder in holders if name in holder]
+        is_held = any(not one or SELF in one for one in below) if name[0] == "k" else bool(below)
+        if name != SELF and not is_held:
+            tree[name] = {}
+        elif node and (rest := _given_up(node, [one for one in below if one])):
+            tree[name] = rest
+    return tree
+
+
+def _of_before(kind: str, live: JsonObject) -> JsonObject:
+    """Return an entry that owns all there was before anybody kept account of it."""
+    first = Writer(manager="before-first-apply", api_version=live["apiVersion"])
+    tree = added_tree(kind, ownable(live), ())
+    return entry_of(first, tree, live["metadata"]["creationTimestamp"])
 
 
 def _tree_of(path: tuple[str, ...]) -> Tree:
@@ -105,10 +140,21 @@ def _changing(
         if name not in mine:
             continue
         if mine[name]:
-            if name in here:
-                yield from _changing(kind, here[name], child, mine[name], below, (*way, name))
-        elif name not in here or here[name] != child:
+            if name not in here:
+                yield (*way, name)
+            yield from _changing(kind, here.get(name), child, mine[name], below, (*way, name))
+        elif name not in here or (here[name] != child and not _says_nothing(kind, child, below)):
             yield (*way, name)
+
+
+def _says_nothing(kind: str, value: Any, path: Path) -> bool:
+    """Say whether a value owns a container that is merged, and wants nothing in it."""
+    field = field_at(kind, path)
+    if value or field is None or is_whole(kind, path):
+        return False
+    if field.sort == "list":
+        return field.keys is not None
+    return field.sort == "map" or struct(field.type) is not None
 
 
 def _owned(tree: Tree, path: tuple[str, ...]) -> bool:
@@ -155,7 +201,9 @@ def _shown(path: tuple[str, ...]) -> str:
         if sort == "f":
             shown += f".{name}"
         elif sort == "k":
-            shown += f"[{name.strip('{}').replace(chr(34) + ':', '=', 1).lstrip(chr(34))}]"
+            keys = json.loads(name)
+            told = ",".join(f"{key}={json.dumps(value)}" for key, value in keys.items())
+            shown += f"[{told}]"
         else:
             shown += f"[={name}]"
     return shown
@@ -163,7 +211,9 @@ def _shown(path: tuple[str, ...]) -> str:
 
 def merged_value(kind: str, live: Any, config: Any, path: Path) -> Any:
     """Merge a configuration's value over the live one, list items by their keys."""
-    if isinstance(config, dict) and isinstance(live, dict) and not is_whole(path):
+    if live is not None and _says_nothing(kind, config, path):
+        return live
+    if isinstance(config, dict) and isinstance(live, dict) and not is_whole(kind, path):
         merged = dict(live)
         for key, value in config.items():
             merged[key] = merged_value(kind, live.get(key), value, (*path, key))
@@ -172,37 +222,49 @@ def merged_value(kind: str, live: Any, config: Any, path: Path) -> Any:
     if isinstance(config, list) and isinstance(live, list) and keys is not None:
         wanted = {item_element(keys, item): item for item in config}
         items = {item_element(keys, item): item for item in live}
+        order = merged_order(list(items), list(wanted))
         for name, item in wanted.items():
             items[name] = merged_value(kind, items.get(name), item, path)
-        return list(items.values())
+        return [items[name] for name in order]
     return clone(config)
 
 
+def merged_order(live: list[str], wanted: list[str]) -> list[str]:
+    """Return in which order the items of two lists stand when the second is merged into the first.
+
+    The wanted ones keep their own order, the others stand before what followed them.
+    """
+    order: list[str] = []
+    left = list(wanted)
+    for name in live:
+        shared = next((one for one in left if one in live), None)
+        if name not in wanted:
+            order.append(name)
+        elif name == shared:
+            place = left.index(name) + 1
+            order += left[:place]
+            left = left[place:]
+        elif shared is None and left:
+            order.append(left.pop(0))
+    return order + left
+
+
 def without_fields(kind: str, value: Any, tree: Tree, path: Path) -> Any:
-    """Return a value without the fields of a tree."""
+    """Return a value without the fields of a tree, in which an empty node is a whole field."""
     if isinstance(value, dict):
-        return _without_keys(kind, value, tree, path)
+        kept = {key: child for key, child in value.items() if tree.get(f"f:{key}") != {}}
+        return {
+            key: without_fields(kind, child, tree[f"f:{key}"], (*path, key))
+            if f"f:{key}" in tree
+            else child
+            for key, child in kept.items()
+        }
     keys = list_keys(kind, path)
     if not isinstance(value, list) or keys is None:
         return value
-    left = []
-    for item in value:
-        node = tree.get(item_element(keys, item))
-        if node is None:
-            left.append(item)
-        elif node and SELF not in node:
-            left.append(without_fields(kind, item, node, path))
-    return left
-
-
-def _without_keys(kind: str, value: JsonObject, tree: Tree, path: Path) -> JsonObject:
-    left: JsonObject = {}
-    for key, child in value.items():
-        node = tree.get("f:" + key)
-        if node is None:
-            left[key] = child
-        elif node:
-            rest = without_fields(kind, child, node, (*path, key))
-            if rest or SELF not in node:
-                left[key] = rest
-    return left
+    named = [(item_element(keys, item), item) for item in value]
+    return [
+        without_fields(kind, item, tree[name], path) if name in tree else item
+        for name, item in named
+        if tree.get(name) != {}
+    ]

@@ -9,7 +9,14 @@ from typing import Any, ClassVar, TypeAlias
 
 import yaml
 
-from e2e.bed.apiserver.errors import ApiError, bad_request, no_such_path, unsupported_media_type
+from e2e.bed.apiserver.errors import (
+    ApiError,
+    bad_request,
+    invalid,
+    no_such_path,
+    unsupported,
+    unsupported_media_type,
+)
 from e2e.bed.apiserver.kinds import Kind, KindTable
 from e2e.bed.apiserver.protobuf import MEDIA_TYPE, NotDecodableError, decode
 from e2e.bed.apiserver.texts import operations_of
@@ -21,6 +28,7 @@ PATCH_TYPES = {
     "application/strategic-merge-patch+json": "strategic",
     "application/apply-patch+yaml": "apply",
 }
+_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
 BODY_TYPES = ("application/json", "application/yaml", MEDIA_TYPE)
 _TRUE = ("1", "true")
 
@@ -52,6 +60,18 @@ class Call:
     def dry_run(self) -> bool:
         """Whether nothing is to be stored."""
         return self.query.get("dryRun") == "All"
+
+    def check_options(self) -> None:
+        """Refuse options of a write that there are not.
+
+        Raises:
+            ApiError: 422.
+        """
+        asked = self.query.get("dryRun")
+        if asked not in (None, "", "All"):
+            sort = _OPTIONS.get(self.method, "DeleteOptions")
+            options = Kind(group="meta.k8s.io", kind=sort, plural=sort.lower())
+            raise invalid(options, "", [unsupported("dryRun", [asked], ["All"])])
 
     @property
     def watches(self) -> bool:

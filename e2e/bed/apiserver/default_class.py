@@ -1,6 +1,6 @@
 """The default IngressClass, put on a new Ingress that names none."""
 
-from e2e.bed.apiserver.kind_rules import CLASS_ANNOTATION
+from e2e.bed.apiserver.network_rules import CLASS_ANNOTATION
 from e2e.bed.apiserver.trees import JsonObject, at
 
 IS_DEFAULT = "ingressclass.kubernetes.io/is-default-class"

@@ -20,9 +20,12 @@ def with_defaults(kind: Kind, obj: JsonObject) -> JsonObject:
     return obj
 
 
-def with_status_defaults(kind: Kind, obj: JsonObject) -> None:
-    """Fill in the defaults of a status that is written by itself."""
-    if kind.kind == "Service":
+def with_status_defaults(kind: Kind, obj: JsonObject, sent: JsonObject) -> None:
+    """Fill in the defaults of a status that is written by itself.
+
+    A server reads what was sent with it too: who sends no balancer has its addresses not completed.
+    """
+    if kind.kind == "Service" and (sent.get("spec") or {}).get("type") == "LoadBalancer":
         for ingress in _dicts((obj.get("status") or {}).get("loadBalancer") or {}, "ingress"):
             if ingress.get("ip"):
                 ingress.setdefault("ipMode", "VIP")
@@ -100,6 +103,8 @@ def _pod_template(spec: JsonObject) -> None:
 def _pod(obj: JsonObject) -> None:
     spec = _spec(obj)
     _pod_spec(spec)
+    for container in _dicts(spec, "initContainers", "containers"):
+        _resources(container["resources"])
     spec.setdefault("enableServiceLinks", True)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
     spec.setdefault("priority", 0)
@@ -138,16 +143,22 @@ def _pod_spec(spec: JsonObject) -> None:
     for container in _dicts(spec, "initContainers", "containers"):
         _container(container)
     for volume in _dicts(spec, "volumes"):
-        for source in _MODE_VOLUMES:
-            if isinstance(volume.get(source), dict):
-                volume[source].setdefault("defaultMode", 420)
+        _volume(volume)
+
+
+def _volume(volume: JsonObject) -> None:
+    if volume.keys() <= {"name"}:
+        volume["emptyDir"] = {}
+    for source in _MODE_VOLUMES:
+        if isinstance(volume.get(source), dict):
+            volume[source].setdefault("defaultMode", 420)
 
 
 def _container(container: JsonObject) -> None:
     container.setdefault("imagePullPolicy", _pull_policy(container.get("image") or ""))
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
-    _resources(container.setdefault("resources", {}))
+    container.setdefault("resources", {})
     for port in _dicts(container, "ports"):
         port.setdefault("protocol", "TCP")
     for variable in _dicts(container, "env"):
@@ -169,7 +180,7 @@ def _resources(resources: JsonObject) -> None:
 
 def _pull_policy(image: str) -> str:
     tail = image.rpartition("/")[2]
-    if "@" in tail:
+    if "@" in tail or image != image.strip():
         return "IfNotPresent"
     _, colon, tag = tail.partition(":")
     return "IfNotPresent" if colon and tag != "latest" else "Always"
@@ -209,7 +220,8 @@ def _service(obj: JsonObject) -> None:
         spec.setdefault("allocateLoadBalancerNodePorts", True)
     for port in _dicts(spec, "ports"):
         port.setdefault("protocol", "TCP")
-        port.setdefault("targetPort", port.get("port"))
+        if port.get("targetPort") in (None, 0, ""):
+            port["targetPort"] = port.get("port")
     obj.setdefault("status", {}).setdefault("loadBalancer", {})
 
 

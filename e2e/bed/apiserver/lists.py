@@ -7,6 +7,7 @@ from e2e.bed.apiserver.calls import Call
 from e2e.bed.apiserver.encoding import Encoder, dumps
 from e2e.bed.apiserver.errors import ApiError, Cause, bad_request, expired, invalid, no_version
 from e2e.bed.apiserver.kinds import Kind
+from e2e.bed.apiserver.selectors import check_fields, selector_of
 from e2e.bed.apiserver.store import Store
 from e2e.bed.apiserver.tables import partial_metadata, table_of
 from e2e.bed.apiserver.trees import JsonObject
@@ -44,14 +45,21 @@ class Lister:
         Raises:
             ApiError: 400, 410 or 504.
         """
-        version, objects = self._found(call)
+        version, found = self._found(call)
         meta: JsonObject = {"resourceVersion": str(version)}
+        selector = selector_of(call.query.get("labelSelector", ""), _fields_of(call))
+        check_fields(call.kind.kind, selector)
         limit = int(call.query.get("limit") or 0)
-        if limit and len(objects) > limit:
-            meta["continue"] = self._remember(version, objects[limit:])
-            if not call.query.get("labelSelector") and not call.query.get("fieldSelector"):
-                meta["remainingItemCount"] = len(objects) - limit
-            objects = objects[:limit]
+        objects: list[JsonObject] = []
+        for place, obj in enumerate(found):
+            if limit and len(objects) == limit:
+                # Whether any that is left is asked for nobody has looked at yet.
+                meta["continue"] = self._remember(version, found[place:])
+                if selector.takes_everything:
+                    meta["remainingItemCount"] = len(found) - place
+                break
+            if selector.matches(obj):
+                objects.append(obj)
         return self._encoded(call, objects, meta)
 
     def forget(self) -> None:
@@ -63,13 +71,7 @@ class Lister:
         if token:
             return self._page(token)
         self._check_version(call)
-        found = self._store.list(
-            call.kind,
-            call.namespace,
-            call.query.get("labelSelector", ""),
-            _fields_of(call),
-        )
-        return self._store.version, found
+        return self._store.version, self._store.list(call.kind, call.namespace)
 
     def _page(self, token: str) -> tuple[int, list[JsonObject]]:
         try:

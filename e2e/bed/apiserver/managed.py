@@ -5,11 +5,12 @@ An element `.` says that the container itself is owned; an empty node means the 
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from e2e.bed.apiserver.schema import SKELETON, Path, is_whole, list_keys
+from e2e.bed.apiserver.schema import Path, is_always_there, is_whole, list_keys
 from e2e.bed.apiserver.trees import JsonObject
 
 Tree: TypeAlias = dict[str, Any]
@@ -76,7 +77,7 @@ def children(kind: str, value: Any, path: Path) -> Iterator[tuple[str, Any, Path
 
     Nothing is yielded for a leaf, a list without keys and a map that is written whole.
     """
-    if isinstance(value, dict) and not is_whole(path):
+    if isinstance(value, dict) and not is_whole(kind, path):
         for key, child in value.items():
             yield "f:" + key, child, (*path, key)
     elif isinstance(value, list) and (keys := list_keys(kind, path)) is not None:
@@ -88,7 +89,11 @@ def applied_tree(kind: str, value: Any, path: Path = ()) -> Tree:
     """Return the fields an applied configuration owns."""
     tree: Tree = {}
     for element, child, below in children(kind, value, path):
+        if child == [] and list_keys(kind, below) is not None:
+            continue  # a list that is merged, with nothing in it, says nothing
         node = applied_tree(kind, child, below)
+        if child and not node and isinstance(child, dict) and not is_whole(kind, below):
+            continue
         tree[element] = {SELF: {}, **node} if element[0] == "k" and node else node
     return tree
 
@@ -97,10 +102,17 @@ def added_tree(kind: str, value: Any, path: Path, element: str = "") -> Tree:
     """Return the fields someone owns who brought this value to where nothing was."""
     tree: Tree = {}
     for name, child, below in children(kind, value, path):
-        tree[name] = added_tree(kind, child, below, name)
-    if tree and (element[:1] == "k" or path not in SKELETON):
+        node = added_tree(kind, child, below, name)
+        if node or not _is_nothing(kind, child, below):
+            tree[name] = node
+    if tree and (element[:1] == "k" or not is_always_there(kind, path)):
         tree[SELF] = {}
     return tree
+
+
+def _is_nothing(kind: str, value: Any, path: Path) -> bool:
+    """Say whether a container that nobody adds was left as it is in an empty object."""
+    return isinstance(value, dict | list) and is_always_there(kind, path)
 
 
 def changed_tree(kind: str, before: Any, after: Any, path: Path = ()) -> Tree | None:
@@ -109,12 +121,18 @@ def changed_tree(kind: str, before: Any, after: Any, path: Path = ()) -> Tree | 
         return None
     earlier = {name: child for name, child, _ in children(kind, before, path)}
     parts = list(children(kind, after, path))
+    if not parts and after in ({}, []) and (earlier or is_always_there(kind, path)):
+        return None
     if not parts or not (earlier or before in ({}, [])):
         return added_tree(kind, after, path)
     tree: Tree = {}
+    more = Counter(name for name, _, _ in parts)
+    more.subtract(name for name, _, _ in children(kind, before, path))
     for name, child, below in parts:
-        if name not in earlier:
-            tree[name] = added_tree(kind, child, below, name)
+        if more[name] > 0:
+            added = added_tree(kind, child, below, name)
+            if added or not _is_nothing(kind, child, below):
+                tree[name] = added
         elif (node := changed_tree(kind, earlier[name], child, below)) is not None:
             tree[name] = node
     return tree or None
@@ -200,6 +218,8 @@ def entries_after_update(
         now: The time for the writer's entry.
     """
     entries = _entries_to_start_from(before, after)
+    if before is not None and not entries:
+        return []  # nobody's fields were ever kept account of, or somebody ended that
     old, new = (ownable(obj or {}, writer.subresource) for obj in (before, after))
     added = changed_tree(kind, old, new)
     removed = removed_tree(kind, old, new)

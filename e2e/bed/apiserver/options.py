@@ -16,6 +16,7 @@ class Write(TypedDict, total=False):
         agent: The client's User-Agent; names the manager of fields when `manager` is empty.
         dry_run: Whether nothing is to be stored.
         subresource: `""` or `"status"`.
+        face: Another subresource by which the object is written, as managedFields name it.
         force: Whether an apply takes fields from their owners.
         warn: Called with each warning for the client.
     """
@@ -24,6 +25,7 @@ class Write(TypedDict, total=False):
     agent: str
     dry_run: bool
     subresource: str
+    face: str
     force: bool
     warn: Callable[[str], None]
 
@@ -58,6 +60,7 @@ class Ask:
     agent: str = ""
     dry_run: bool = False
     subresource: str = ""
+    face: str = ""
     force: bool = False
     applies: bool = False
     warn: Callable[[str], None] = _say_nothing
@@ -69,7 +72,7 @@ class Ask:
             manager=self.manager or agent or "unknown",
             operation="Apply" if self.applies else "Update",
             api_version=kind.api_version,
-            subresource=self.subresource,
+            subresource=self.subresource or self.face,
         )
 
     def applying(self) -> Self:

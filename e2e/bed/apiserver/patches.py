@@ -6,8 +6,8 @@ from typing import Any
 import jsonpatch
 import jsonpointer
 
-from e2e.bed.apiserver.errors import bad_request, unprocessable
-from e2e.bed.apiserver.schema import SET, Path, list_keys
+from e2e.bed.apiserver.errors import ApiError, bad_request, unprocessable
+from e2e.bed.apiserver.schema import Path, merge_key
 from e2e.bed.apiserver.trees import JsonObject, clone
 
 _DIRECTIVE = "$patch"
@@ -41,12 +41,31 @@ def json_patched(obj: JsonObject, operations: Any) -> JsonObject:
 
 
 def _as_read(operation: Any, obj: Any) -> Any:
-    """Return an operation as the server's library reads it: what is replaced may be missing."""
-    if not isinstance(operation, dict) or operation.get("op") != "replace":
+    """Return an operation as the server's library reads it.
+
+    A member that is missing may be replaced, copied (as null), and equals null.
+    """
+    if not isinstance(operation, dict):
         return operation
-    owner, key = jsonpointer.JsonPointer(str(operation.get("path", ""))).to_last(obj)
-    is_member = isinstance(owner, dict) and key is not None
-    return {**operation, "op": "add"} if is_member else operation
+    match operation.get("op"):
+        case "replace" if _is_member(operation.get("path"), obj):
+            return {**operation, "op": "add"}
+        case "test" if operation.get("value") is None and _is_missing(operation.get("path"), obj):
+            return {"op": "test", "path": "", "value": obj}
+        case "copy" if _is_missing(operation.get("from"), obj):
+            return {"op": "add", "path": operation.get("path"), "value": None}
+        case _:
+            return operation
+
+
+def _is_member(path: Any, obj: Any) -> bool:
+    owner, key = jsonpointer.JsonPointer(str(path or "")).to_last(obj)
+    return isinstance(owner, dict) and key is not None
+
+
+def _is_missing(path: Any, obj: Any) -> bool:
+    owner, key = jsonpointer.JsonPointer(str(path or "")).to_last(obj)
+    return isinstance(owner, dict) and key is not None and key not in owner
 
 
 def merge_patched(value: Any, patch: Any) -> Any:
@@ -77,7 +96,7 @@ def strategic_merged(kind: str, value: Any, patch: Any, path: Path = ()) -> Any:
     for key, order in patch.items():
         if key.startswith(_ORDER):
             name = key.removeprefix(_ORDER)
-            _reorder(merged, name, order, list_keys(kind, (*path, name)))
+            _reorder(merged, name, order, merge_key(kind, (*path, name)))
     return merged
 
 
@@ -95,27 +114,34 @@ def _merge_key(kind: str, merged: JsonObject, key: str, change: Any, path: Path)
         merged.pop(key, None)
     elif isinstance(change, list):
         merged[key] = _merged_list(kind, merged.get(key) or [], change, path)
+    elif isinstance(change, dict) and change.get(_DIRECTIVE) and key not in merged:
+        return  # nothing there that could be replaced or deleted
     else:
         merged[key] = strategic_merged(kind, merged.get(key), change, path)
 
 
 def _merged_list(kind: str, current: list[Any], patch: list[Any], path: Path) -> list[Any]:
-    keys = list_keys(kind, path)
-    if keys is None:
+    key = merge_key(kind, path)
+    if key is None:
         return patch
-    if keys == SET:
-        return current + [item for item in patch if item not in current]
+    if not key:
+        return _in_patch_order(current, patch)
     if any(isinstance(item, dict) and item.get(_DIRECTIVE) == "replace" for item in patch):
         current = []
         patch = [item for item in patch if item.get(_DIRECTIVE) != "replace"]
-    return _merged_items(kind, current, patch, path, keys[0])
+    return _merged_items(kind, current, patch, path, key)
 
 
 def _merged_items(
     kind: str, current: list[Any], patch: list[Any], path: Path, key: str
 ) -> list[Any]:
-    items = {item.get(key): item for item in current}
+    for change in patch:
+        if key not in change:
+            raise ApiError(500, "", f"map: {change} does not contain declared merge key: {key}")
     before = [item.get(key) for item in current]
+    if len(set(before)) < len(before):
+        return _merged_in_place(kind, current, patch, path, key)
+    items = {item.get(key): item for item in current}
     for change in patch:
         name = change.get(key)
         if change.get(_DIRECTIVE) == "delete":
@@ -124,6 +150,22 @@ def _merged_items(
             items[name] = strategic_merged(kind, items.get(name), change, path)
     named = [change.get(key) for change in patch if change.get(_DIRECTIVE) != "delete"]
     return [items[name] for name in _in_patch_order(before, named) if name in items]
+
+
+def _merged_in_place(
+    kind: str, current: list[Any], patch: list[Any], path: Path, key: str
+) -> list[Any]:
+    """Merge into a list in which several items have the same key: into the first of them."""
+    items = list(current)
+    for change in patch:
+        places = [at for at, item in enumerate(items) if item.get(key) == change[key]]
+        if change.get(_DIRECTIVE) == "delete":
+            items = [item for at, item in enumerate(items) if at not in places]
+        elif places:
+            items[places[0]] = strategic_merged(kind, items[places[0]], change, path)
+        else:
+            items.append(strategic_merged(kind, None, change, path))
+    return items
 
 
 def _in_patch_order(before: list[Any], named: list[Any]) -> list[Any]:
@@ -139,10 +181,9 @@ def _in_patch_order(before: list[Any], named: list[Any]) -> list[Any]:
     return ordered + others
 
 
-def _reorder(merged: JsonObject, name: str, order: list[Any], keys: tuple[str, ...] | None) -> None:
-    if name not in merged or keys is None:
+def _reorder(merged: JsonObject, name: str, order: list[Any], key: str | None) -> None:
+    if name not in merged or key is None:
         return
-    key = keys[0] if keys else ""
     wanted = [item.get(key) if key else item for item in order]
     place = {value: index for index, value in enumerate(wanted)}
     merged[name] = sorted(

@@ -17,11 +17,12 @@ class Deletion:
     """How an object is to be deleted.
 
     Attributes:
-        policy: `Background`, `Foreground` or `Orphan`.
+        policy: `Background`, `Foreground` or `Orphan`; empty: as an earlier delete asked, or else
+            in the background.
         grace_seconds: Overrides a Pod's own grace period; None keeps it.
     """
 
-    policy: str = "Background"
+    policy: str = ""
     grace_seconds: int | None = None
 
 
@@ -51,16 +52,18 @@ class Reaper:
         Returns:
             The object as it is left, and whether it is gone.
         """
-        waiting = self._with_grace(kind, obj, deletion)
-        if waiting is not None:
-            return waiting, False
-        marked = self._with_finalizers(kind, obj, deletion)
+        marked = self.waiting(kind, obj, deletion)
         if marked is None:
             return self.remove(kind, obj), True
         if marked != obj:
             self._shelves.put(kind, marked, obj)
-        self._work_on(kind, marked)
+        if not _grace_of(kind, obj, deletion):
+            self._work_on(kind, marked)
         return marked, False
+
+    def waiting(self, kind: Kind, obj: JsonObject, deletion: Deletion) -> JsonObject | None:
+        """Return how an object waits for its end, or None when it need not wait."""
+        return self._with_grace(kind, obj, deletion) or self._with_finalizers(kind, obj, deletion)
 
     def remove(self, kind: Kind, obj: JsonObject) -> JsonObject:
         """Take an object away, then look after all that waited for it or leaned on it."""
@@ -106,8 +109,7 @@ class Reaper:
         meta = obj["metadata"]
         if meta.get("deletionTimestamp") and grace >= meta.get("deletionGracePeriodSeconds", 0):
             return obj
-        marked = self._marked(obj, grace)
-        return self._shelves.put(kind, marked, obj)
+        return self._marked(obj, grace)
 
     def _marked(self, obj: JsonObject, grace: int = 0) -> JsonObject:
         meta = dict(obj["metadata"])
@@ -124,6 +126,9 @@ class Reaper:
         meta = obj["metadata"]
         finalizers = list(meta.get("finalizers") or [])
         wanted = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(deletion.policy)
+        if deletion.policy:
+            asked = {FOREGROUND, ORPHAN} - {wanted}
+            finalizers = [name for name in finalizers if name not in asked]
         if wanted and wanted not in finalizers:
             finalizers.append(wanted)
         is_namespace = kind.kind == "Namespace"

@@ -60,6 +60,57 @@ def selector_of(labels: str = "", fields: str = "") -> Selector:
     )
 
 
+_FIELDS: Mapping[str, frozenset[str]] = {
+    "Event": frozenset(
+        {
+            "involvedObject.apiVersion",
+            "involvedObject.fieldPath",
+            "involvedObject.kind",
+            "involvedObject.name",
+            "involvedObject.namespace",
+            "involvedObject.resourceVersion",
+            "involvedObject.uid",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        }
+    ),
+    "Namespace": frozenset({"name", "status.phase"}),
+    "Node": frozenset({"spec.unschedulable"}),
+    "Pod": frozenset(
+        {
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.podIPs",
+            "status.nominatedNodeName",
+        }
+    ),
+    "ReplicaSet": frozenset({"status.replicas"}),
+    "Secret": frozenset({"type"}),
+    "Service": frozenset({"spec.clusterIP", "spec.type"}),
+}
+"""The fields that a kind's objects can be selected by, besides their name and namespace."""
+
+
+def check_fields(kind: str, selector: Selector) -> None:
+    """Refuse a field that objects of a kind cannot be selected by.
+
+    Raises:
+        ApiError: 400.
+    """
+    known = {"metadata.name", "metadata.namespace"} | _FIELDS.get(kind, frozenset())
+    for term in selector.fields:
+        name = ".".join(term.path)
+        if name not in known:
+            raise bad_request(f'"{name}" is not a known field selector')
+
+
 def label_selector_matches(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
     """Say whether a `LabelSelector` object (matchLabels, matchExpressions) matches."""
     if selector is None:

@@ -18,8 +18,9 @@ from e2e.bed.apiserver.calls import (
     place_of,
 )
 from e2e.bed.apiserver.encoding import Encoder, dumps
-from e2e.bed.apiserver.errors import ApiError, no_such_path
+from e2e.bed.apiserver.errors import ApiError, invalid, no_such_path, unsupported
 from e2e.bed.apiserver.events import served_form
+from e2e.bed.apiserver.kinds import Kind
 from e2e.bed.apiserver.lists import Lister
 from e2e.bed.apiserver.options import Delete, Write
 from e2e.bed.apiserver.store import Store
@@ -27,11 +28,14 @@ from e2e.bed.apiserver.streams import Streams
 from e2e.bed.apiserver.subresources import bind, evict, patch_scale, put_scale, scale_of
 from e2e.bed.apiserver.tables import partial_metadata, table_of
 from e2e.bed.apiserver.trees import JsonObject, at
+from e2e.bed.apiserver.writes import check_put_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _JSON = "application/json"
+_SHOWN_AT_THEIR_END = frozenset({"Pod", "Service", "ServiceAccount"})
+"""The kinds of which a delete answers the object, not that it succeeded."""
 _HEALTH = frozenset({"/healthz", "/livez", "/readyz"})
 
 
@@ -261,6 +265,8 @@ class ApiServer:
     # Writing.
 
     async def _write(self, call: Call, raw: bytes) -> web.Response:
+        if call.method != "DELETE":
+            call.check_options()
         warnings: list[str] = []
         how: Write = {
             "manager": call.query.get("fieldManager", ""),
@@ -299,6 +305,7 @@ class ApiServer:
         body = object_body(raw, call.content_type)
         place = call.kind, call.namespace, call.name
         if call.subresource == "scale":
+            check_put_name(body, call.name, call.namespace)
             return _reply(dumps(put_scale(self.store, *place, body, **how)))
         existed = self.store.exists(*place)
         return self._object(call, self.store.update(*place, body, **how), 200 if existed else 201)
@@ -314,7 +321,7 @@ class ApiServer:
         return self._object(call, obj, 200 if existed else 201)
 
     def _delete(self, call: Call, raw: bytes) -> web.Response:
-        options = object_body(raw, call.content_type) if raw.strip() else {}
+        options = object_body(raw, call.content_type) if raw.strip() else None
         how = _deletion(call, options)
         if call.name:
             return self._delete_one(call, call.namespace, call.name, how)
@@ -333,7 +340,8 @@ class ApiServer:
     def _delete_one(self, call: Call, namespace: str, name: str, how: Delete) -> web.Response:
         left = self.store.delete(call.kind, namespace, name, **how)
         gone = not self.store.exists(call.kind, namespace, name)
-        if call.kind.kind == "Pod" or not gone:
+        waits = not gone and "deletionTimestamp" in left["metadata"]
+        if call.kind.kind in _SHOWN_AT_THEIR_END or waits:
             return self._object(call, served_form(call.kind, left) if gone else left)
         details = {"name": name, "kind": call.kind.plural, "uid": left["metadata"]["uid"]}
         if call.kind.group:
@@ -348,9 +356,35 @@ class ApiServer:
         return _reply(dumps(status))
 
 
-def _deletion(call: Call, options: JsonObject) -> Delete:
-    grace = options.get("gracePeriodSeconds", call.query.get("gracePeriodSeconds"))
-    policy = options.get("propagationPolicy") or call.query.get("propagationPolicy", "")
+_POLICIES = ("Foreground", "Background", "Orphan")
+
+
+def _check_deletion(options: JsonObject) -> None:
+    """Refuse options of a delete that there are not.
+
+    Raises:
+        ApiError: 422.
+    """
+    causes = []
+    policy = options.get("propagationPolicy")
+    if policy not in (None, *_POLICIES):
+        causes.append(unsupported("propagationPolicy", policy, [*_POLICIES, "nil"]))
+    asked = options.get("dryRun") or []
+    if any(one != "All" for one in asked):
+        causes.append(unsupported("dryRun", asked, ["All"]))
+    if causes:
+        kind = Kind(group="meta.k8s.io", kind="DeleteOptions", plural="deleteoptions")
+        raise invalid(kind, "", causes)
+
+
+def _deletion(call: Call, sent: JsonObject | None) -> Delete:
+    """Read how something is to be deleted: of a request with a body the query says nothing."""
+    options: JsonObject = dict(call.query) if sent is None else sent
+    if sent is None and "dryRun" in options:
+        options["dryRun"] = [options["dryRun"]]
+    _check_deletion(options)
+    grace = options.get("gracePeriodSeconds")
+    policy = options.get("propagationPolicy") or ""
     if not policy and options.get("orphanDependents"):
         policy = "Orphan"
     return {
@@ -358,7 +392,7 @@ def _deletion(call: Call, options: JsonObject) -> Delete:
         "resource_version": at(options, "preconditions", "resourceVersion"),
         "policy": policy,
         "grace_seconds": None if grace is None else int(grace),
-        "dry_run": call.dry_run or "All" in (options.get("dryRun") or []),
+        "dry_run": "All" in (options.get("dryRun") or []),
     }
 
 

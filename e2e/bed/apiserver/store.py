@@ -19,23 +19,25 @@ from e2e.bed.apiserver.apply import applied, entries_after_apply
 from e2e.bed.apiserver.default_class import with_default_class
 from e2e.bed.apiserver.defaults import with_defaults, with_status_defaults
 from e2e.bed.apiserver.errors import (
+    ApiError,
+    Cause,
     already_exists,
     bad_request,
-    invalid,
+    conflict,
     not_found,
     unsupported_media_type,
 )
 from e2e.bed.apiserver.events import served_form
 from e2e.bed.apiserver.history import Watch
-from e2e.bed.apiserver.kind_rules import loopback_causes
 from e2e.bed.apiserver.kinds import Kind, KindTable
 from e2e.bed.apiserver.managed import applied_tree, entries_after_update, entry_of, ownable
+from e2e.bed.apiserver.network_rules import loopback_causes
 from e2e.bed.apiserver.options import Ask, Delete, Write
 from e2e.bed.apiserver.patches import json_patched, merge_patched, strategic_merged
 from e2e.bed.apiserver.reaper import Deletion, Reaper
-from e2e.bed.apiserver.selectors import selector_of
+from e2e.bed.apiserver.selectors import check_fields, selector_of
 from e2e.bed.apiserver.shelves import Listener, Shelves
-from e2e.bed.apiserver.trees import JsonObject, compact, stamp
+from e2e.bed.apiserver.trees import JsonObject, stamp
 from e2e.bed.apiserver.validation import check
 from e2e.bed.apiserver.writes import APPLY, JSON, MERGE, STRATEGIC
 
@@ -109,6 +111,7 @@ class Store:
             fields: A field selector, such as `metadata.name=web`.
         """
         selector = selector_of(labels, fields)
+        check_fields(self.kinds.named(kind).kind, selector)
         found = self._shelves.each(self.kinds.named(kind), namespace)
         return [obj for obj in found if selector.matches(obj)]
 
@@ -132,11 +135,9 @@ class Store:
         Raises:
             ApiError: 410, `since` is older than what is kept.
         """
-        watch = Watch(
-            kind=self.kinds.named(kind),
-            namespace=namespace or None,
-            selector=selector_of(labels, fields),
-        )
+        selector = selector_of(labels, fields)
+        check_fields(self.kinds.named(kind).kind, selector)
+        watch = Watch(kind=self.kinds.named(kind), namespace=namespace or None, selector=selector)
         self._shelves.follow(watch, since)
         return watch
 
@@ -178,12 +179,16 @@ class Store:
             ApiError: 400, 404, 409 (resourceVersion or uid is another's), 422.
         """
         found, ask = self.kinds.named(kind), Ask(**how)
+        body = writes.body_of(found, obj)
+        writes.check_put_name(body, name, namespace)
         old = self._shelves.find(found, namespace, name)
         if old is None:
-            if not found.created_by_put or ask.subresource:
+            if not found.created_by_put:
                 raise not_found(found, name)
-            return self._create(found, namespace, obj, ask)
-        body = writes.body_of(found, obj)
+            if body["metadata"].get("uid"):
+                raise conflict(found, name, "Precondition failed: there is no such object")
+            body["metadata"].pop("resourceVersion", None)
+            return self._create(found, namespace, body, ask)
         writes.check_put(found, old, body)
         return self._replace(found, old, body, ask)
 
@@ -224,7 +229,7 @@ class Store:
             patched = merge_patched(base, patch)
         else:
             patched = strategic_merged(found.kind, base, patch)
-        return self._replace(found, old, writes.body_of(found, patched), ask)
+        return self._replace(found, old, writes.patched_body(found, patched), ask)
 
     def delete(
         self, kind: str | Kind, namespace: str | None, name: str, **how: Unpack[Delete]
@@ -240,11 +245,9 @@ class Store:
         found = self.kinds.named(kind)
         old = self._stored(found, namespace, name)
         writes.check_preconditions(found, old, how.get("uid"), how.get("resource_version"))
+        deletion = Deletion(policy=how.get("policy") or "", grace_seconds=how.get("grace_seconds"))
         if how.get("dry_run"):
-            return old
-        deletion = Deletion(
-            policy=how.get("policy") or "Background", grace_seconds=how.get("grace_seconds")
-        )
+            return self._reaper.waiting(found, old, deletion) or old
         return self._reaper.delete(found, old, deletion)[0]
 
     def exists(self, kind: str | Kind, namespace: str | None, name: str) -> bool:
@@ -279,24 +282,31 @@ class Store:
 
     def _create(self, kind: Kind, namespace: str | None, obj: JsonObject, ask: Ask) -> JsonObject:
         new = writes.body_of(kind, obj)
+        version = new["metadata"].get("resourceVersion")
         place = writes.namespace_for(kind, namespace, new)
         writes.check_namespace_takes(kind, new, self._namespace(place) if place else None, place)
         writes.name_new(kind, new, self._rng)
         uid = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
         writes.stamp_new(kind, new, place, uid, stamp(self._clock()))
-        if kind.status and not kind.custom:
+        if kind.status and not kind.custom and not ask.subresource:
             new.pop("status", None)
         with_defaults(kind, new)
         if kind.kind == "Ingress":
             new = with_default_class(new, self.list("ingressclasses"))
         self._own_new(kind, new, obj, ask)
-        check(kind, new, None)
-        self._settle(kind, new, None)
+        if ask.subresource:  # of an object that is made by it the status is not taken
+            new["status"] = {}
+            with_defaults(kind, new)
+        check(kind, new, None, more=self._loopback_causes(kind, new))
+        if kind.kind == "Service" and not ask.subresource:
+            self._addresses.settle(new, None)
         name = new["metadata"]["name"]
+        if version not in (None, "", "0") and not ask.dry_run:
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         if self._shelves.find(kind, place, name) is not None:
             raise already_exists(kind, name)
         if ask.dry_run:
-            return new
+            return writes.with_version(new, version)
         self._shelves.put(kind, new, None)
         self._reaper.check_owners(new)
         return new
@@ -308,21 +318,18 @@ class Store:
         now = stamp(self._clock())
         writer = ask.writer(kind)
         if ask.applies:
-            entries = [entry_of(writer, applied_tree(kind.kind, ownable(config)), now)]
+            tree = applied_tree(kind.kind, ownable(config, ask.subresource))
+            entries = [entry_of(writer, tree, now)] if tree else []
         else:
             new["metadata"].pop("managedFields", None)
             entries = entries_after_update(kind.kind, None, new, writer, now)
         if entries:
             new["metadata"]["managedFields"] = entries
 
-    def _settle(self, kind: Kind, new: JsonObject, old: JsonObject | None) -> None:
-        """Check and fill in what needs the store's own state."""
-        if kind.kind == "Service":
-            self._addresses.settle(kind, new, old)
-        if kind.kind == "EndpointSlice" and not self.allow_loopback_endpoints:
-            causes = list(loopback_causes(new))
-            if causes:
-                raise invalid(kind, new["metadata"]["name"], causes)
+    def _loopback_causes(self, kind: Kind, new: JsonObject) -> Sequence[Cause]:
+        if kind.kind != "EndpointSlice" or self.allow_loopback_endpoints:
+            return ()
+        return tuple(loopback_causes(new))
 
     def _replace(
         self,
@@ -342,18 +349,18 @@ class Store:
             with_defaults(kind, new)
             writes.keep_status(kind, old, new)
         elif ask.subresource == "status":
-            with_status_defaults(kind, new)
-        if kind.kind == "Service":
-            self._addresses.settle(kind, new, old)
+            with_status_defaults(kind, new, body)
         if entries is None:
             now = stamp(self._clock())
             entries = entries_after_update(kind.kind, old, new, ask.writer(kind), now)
+        if kind.kind == "Service":
+            self._addresses.keep(new, old)
         writes.set_managed(new, entries)
         new = self._admitted(kind, old, new, ask)
         writes.raise_generation(kind, old, new, ask.subresource)
-        check(kind, new, old)
-        if not ask.subresource:
-            self._settle(kind, new, old)
+        check(kind, new, old, ask.subresource, self._loopback_causes(kind, new))
+        if kind.kind == "Service" and not ask.subresource:
+            self._addresses.settle(new, old)
         self._warn(kind, old, new, ask)
         if new == old or ask.dry_run:
             return old if new == old else new
@@ -363,7 +370,8 @@ class Store:
         meta = new["metadata"]
         waits = meta.get("finalizers") or meta.get("deletionGracePeriodSeconds")
         if meta.get("deletionTimestamp") and not waits and kind.kind != "Namespace":
-            return self._reaper.remove(kind, new)
+            self._reaper.remove(kind, new)
+            return writes.with_version(new, old["metadata"]["resourceVersion"])
         self._shelves.put(kind, new, old)
         if meta.get("ownerReferences") != old["metadata"].get("ownerReferences"):
             self._reaper.check_owners(new)
@@ -390,11 +398,16 @@ class Store:
         ask = ask.applying()
         live = self._shelves.find(kind, namespace, name)
         if live is None:
-            if wanted["metadata"].get("uid") or ask.subresource:
+            creates = kind.created_by_put or not ask.subresource
+            if not creates:
                 raise not_found(kind, name)
+            if wanted["metadata"].get("uid"):
+                raise conflict(kind, name, "uid mismatch: there is no such object")
+            wanted["metadata"].pop("resourceVersion", None)
+            writes.applied_body(kind, wanted)
             return self._create(kind, namespace, wanted, ask)
         writer = ask.writer(kind)
         body = applied(kind.kind, live, wanted, writer, force=ask.force)
         now = stamp(self._clock())
-        entries = entries_after_apply(kind.kind, live, wanted, writer, now)
-        return self._replace(kind, live, compact(body), ask, entries)
+        entries = entries_after_apply(kind.kind, live, wanted, body, writer, now)
+        return self._replace(kind, live, writes.applied_body(kind, body), ask, entries)

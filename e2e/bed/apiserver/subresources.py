@@ -1,15 +1,18 @@
 """The parts of objects with a face of their own: scale, binding, eviction."""
 
+from dataclasses import replace
 from typing import Unpack
 
-from e2e.bed.apiserver.errors import ApiError, conflict
+from e2e.bed.apiserver.errors import ApiError, Cause, bad_request, conflict, invalid
 from e2e.bed.apiserver.kinds import Kind
+from e2e.bed.apiserver.name_rules import not_negative
 from e2e.bed.apiserver.options import Write
 from e2e.bed.apiserver.patches import json_patched, merge_patched
 from e2e.bed.apiserver.selectors import label_selector_matches
 from e2e.bed.apiserver.store import Store
 from e2e.bed.apiserver.trees import JsonObject, at
 
+_SCALE = Kind(group="autoscaling", kind="Scale", plural="scales")
 _SCALE_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 _SUCCESS: JsonObject = {
     "kind": "Status",
@@ -28,7 +31,7 @@ def scale_of(obj: JsonObject) -> JsonObject:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {key: obj["metadata"][key] for key in _SCALE_METADATA},
-        "spec": {"replicas": 1 if replicas is None else replicas},
+        "spec": {} if replicas == 0 else {"replicas": 1 if replicas is None else replicas},
         "status": {
             "replicas": at(obj, "status", "replicas") or 0,
             "selector": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
@@ -44,10 +47,28 @@ def put_scale(
     Raises:
         ApiError: 404, 409 or 422.
     """
-    change: JsonObject = {"spec": {"replicas": at(scale, "spec", "replicas") or 0}}
+    replicas = at(scale, "spec", "replicas") or 0
+    if not isinstance(replicas, int):
+        raise bad_request('Scale in version "v1" cannot be handled as a Scale: replicas are int32')
+    check_uid(store.get(kind, namespace, name), scale, kind)
+    causes = list(not_negative("spec.replicas", replicas))
+    if causes:
+        raise invalid(_SCALE, name, causes)
+    how["face"] = "scale"
+    change: JsonObject = {"spec": {"replicas": replicas}}
     if version := at(scale, "metadata", "resourceVersion"):
         change["metadata"] = {"resourceVersion": version}
     return scale_of(store.patch(kind, namespace, name, "merge", change, **how))
+
+
+def check_uid(obj: JsonObject, scale: JsonObject, kind: Kind) -> None:
+    """Refuse the Scale of another object.
+
+    Raises:
+        ApiError: 409.
+    """
+    if at(scale, "metadata", "uid") not in (None, "", obj["metadata"]["uid"]):
+        raise conflict(kind, obj["metadata"]["name"], "Precondition failed: another UID")
 
 
 def patch_scale(
@@ -59,8 +80,13 @@ def patch_scale(
         ApiError: 404, 409 or 422.
     """
     kind, namespace, name = place
-    before = scale_of(store.get(kind, namespace, name))
+    obj = store.get(kind, namespace, name)
+    before = scale_of(obj)
     patched = json_patched(before, patch) if patch_type == "json" else merge_patched(before, patch)
+    check_uid(obj, patched, replace(kind, plural=f"{kind.plural}/scale"))
+    if not isinstance(at(patched, "spec", "replicas") or 0, int):
+        cause = Cause(field="patch", message="Invalid value: replicas are int32")
+        raise invalid(Kind(group="", kind="", plural=""), "", [cause])
     return put_scale(store, kind, namespace, name, patched, **how)
 
 

@@ -16,21 +16,6 @@ def clone(value: Any) -> Any:
     return value
 
 
-def compact(value: Any) -> Any:
-    """Copy a JSON value without nulls and empty lists.
-
-    A built-in kind passes through a typed struct on a real server, where those cannot be
-    told from absence.
-    """
-    if isinstance(value, dict):
-        return {
-            key: compact(child) for key, child in value.items() if child is not None and child != []
-        }
-    if isinstance(value, list | tuple):
-        return [compact(child) for child in value]
-    return value
-
-
 def stamp(seconds: float) -> str:
     """Return a time as `metadata` carries it, for example 2026-01-31T12:00:00Z."""
     return _stamp(int(seconds))

@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from e2e.bed.apiserver.errors import (
+    ApiError,
     Cause,
     bad_request,
     conflict,
@@ -17,8 +19,9 @@ from e2e.bed.apiserver.errors import (
 from e2e.bed.apiserver.events import stored_form
 from e2e.bed.apiserver.kinds import BUILT_IN, Kind
 from e2e.bed.apiserver.options import Ask
-from e2e.bed.apiserver.trees import JsonObject, at, clone, compact
-from e2e.bed.apiserver.validation import check_types, missing_name
+from e2e.bed.apiserver.trees import JsonObject, at
+from e2e.bed.apiserver.typed import check_declared, typed
+from e2e.bed.apiserver.validation import missing_name
 
 JSON, MERGE, STRATEGIC, APPLY = "json", "merge", "strategic", "apply"
 
@@ -53,13 +56,7 @@ def body_of(kind: Kind, obj: JsonObject) -> JsonObject:
     Raises:
         ApiError: 400, it is of another kind or cannot be decoded.
     """
-    sent_kind = obj.get("kind") or kind.kind
-    sent_version = obj.get("apiVersion") or kind.api_version
-    if (sent_kind, sent_version) != (kind.kind, kind.api_version):
-        raise bad_request(
-            f"the API version in the data ({sent_version}, Kind={sent_kind}) does not match the "
-            f"expected API version ({kind.api_version}, Kind={kind.kind})"
-        )
+    check_kind(kind, obj)
     copied = stored_form(kind, _copied(kind, obj))
     known = copied.keys() if kind.custom else (*kind.fields, *(("status",) if kind.status else ()))
     body: JsonObject = {
@@ -70,17 +67,60 @@ def body_of(kind: Kind, obj: JsonObject) -> JsonObject:
     for field in known:
         if field in copied and field not in body:
             body[field] = copied[field]
-    check_types(kind, body)
     return body
+
+
+def patched_body(kind: Kind, obj: JsonObject) -> JsonObject:
+    """Read what a patch made of an object, as `body_of`.
+
+    Raises:
+        ApiError: 422, a value is not of its field's type.
+    """
+    check_kind(kind, obj)
+    try:
+        return body_of(kind, obj)
+    except ApiError as error:
+        if error.code != 400:
+            raise
+        cause = Cause(field="patch", message=f"Invalid value: {error.message}")
+        raise invalid(Kind(group="", kind="", plural=""), "", [cause]) from error
+
+
+def applied_body(kind: Kind, obj: JsonObject) -> JsonObject:
+    """Read what an apply made of an object, as `body_of`.
+
+    Raises:
+        ApiError: 500, a value is not of its field's type.
+    """
+    try:
+        return body_of(kind, obj)
+    except ApiError as error:
+        message = f"failed to convert new object to proper version: {error.message}"
+        raise ApiError(500, "", message) from error
+
+
+def check_kind(kind: Kind, obj: JsonObject) -> None:
+    """Refuse an object of another kind.
+
+    Raises:
+        ApiError: 400.
+    """
+    sent_kind = obj.get("kind") or kind.kind
+    sent_version = obj.get("apiVersion") or kind.api_version
+    if (sent_kind, sent_version) != (kind.kind, kind.api_version):
+        raise bad_request(
+            f"the API version in the data ({sent_version}, Kind={sent_kind}) does not match the "
+            f"expected API version ({kind.api_version}, Kind={kind.kind})"
+        )
 
 
 def _copied(kind: Kind, obj: JsonObject) -> JsonObject:
     """Copy an object, but not its managedFields: they are large and never changed in place."""
     meta = obj.get("metadata")
     if not isinstance(meta, dict) or "managedFields" not in meta:
-        return dict(clone(obj) if kind.custom else compact(obj))
+        return typed(kind, obj)
     bare = {**obj, "metadata": {key: meta[key] for key in meta if key != "managedFields"}}
-    copied = dict(clone(bare) if kind.custom else compact(bare))
+    copied = typed(kind, bare)
     copied["metadata"]["managedFields"] = meta["managedFields"]
     return copied
 
@@ -128,7 +168,7 @@ def name_new(kind: Kind, body: JsonObject, rng: random.Random) -> None:
     """Give a new object its generated name.
 
     Raises:
-        ApiError: 422, it has neither name nor generateName; 400, it has a version.
+        ApiError: 422, it has neither name nor generateName.
     """
     meta = body["metadata"]
     if not meta.get("name"):
@@ -136,8 +176,6 @@ def name_new(kind: Kind, body: JsonObject, rng: random.Random) -> None:
         if not prefix:
             raise missing_name(kind)
         meta["name"] = prefix[:_LONGEST_PREFIX] + "".join(rng.choices(_NAME_LETTERS, k=5))
-    if meta.get("resourceVersion") not in (None, "", "0"):
-        raise bad_request("resourceVersion should not be set on objects to be created")
 
 
 def stamp_new(kind: Kind, body: JsonObject, namespace: str, uid: str, now: str) -> None:
@@ -156,19 +194,36 @@ def stamp_new(kind: Kind, body: JsonObject, namespace: str, uid: str, now: str) 
         meta["generation"] = counted
 
 
+def check_put_name(body: JsonObject, name: str, namespace: str | None) -> None:
+    """Refuse a PUT whose object has another name or namespace than its URL, or none.
+
+    Raises:
+        ApiError: 400.
+    """
+    meta = body["metadata"]
+    if not meta.get("name"):
+        raise bad_request(
+            f"the name of the object ({name} based on URL) was undeterminable: name must be "
+            "provided"
+        )
+    if meta["name"] != name:
+        raise bad_request(
+            f"the name of the object ({meta['name']}) does not match the name on the URL ({name})"
+        )
+    if namespace and meta.get("namespace") not in (None, "", namespace):
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
 def check_put(kind: Kind, old: JsonObject, body: JsonObject) -> None:
     """Refuse a PUT of another object.
 
     Raises:
-        ApiError: 400, 409 or 422.
+        ApiError: 409 or 422.
     """
     meta, stored = body["metadata"], old["metadata"]
     name = stored["name"]
-    if meta.get("name") != name:
-        raise bad_request(
-            f"the name of the object ({meta.get('name', '')}) does not match the name on the URL "
-            f"({name})"
-        )
     if meta.get("uid") and meta["uid"] != stored["uid"]:
         raise conflict(
             kind,
@@ -178,8 +233,7 @@ def check_put(kind: Kind, old: JsonObject, body: JsonObject) -> None:
         )
     unversioned = meta.get("resourceVersion") in (None, "", "0")
     if unversioned and (kind.custom or not kind.unconditional):
-        cause = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
-        raise invalid(kind, name, [cause])
+        raise _unversioned(kind, name)
 
 
 def check_version(kind: Kind, old: JsonObject, body: JsonObject) -> None:
@@ -190,6 +244,8 @@ def check_version(kind: Kind, old: JsonObject, body: JsonObject) -> None:
     """
     meta, stored = body["metadata"], old["metadata"]
     version = meta.get("resourceVersion")
+    if version == "0" and not kind.unconditional:
+        raise _unversioned(kind, stored["name"])
     if version not in (None, "", "0", stored["resourceVersion"]):
         if not str(version).isdigit():
             cause = invalid_value("metadata.resourceVersion", version, "must be an integer")
@@ -211,12 +267,23 @@ def check_preconditions(kind: Kind, old: JsonObject, uid: str | None, version: s
     wanted = (("UID", uid, meta["uid"]), ("ResourceVersion", version, meta["resourceVersion"]))
     for word, asked, found in wanted:
         if asked and asked != found:
-            raise conflict(
+            raise _not_that_one(
                 kind,
                 meta["name"],
                 f"the {word} in the precondition ({asked}) does not match the {word} in record "
                 f"({found}). The object might have been deleted and then recreated",
             )
+
+
+def _unversioned(kind: Kind, name: str) -> ApiError:
+    """Refuse an update without a version as the server does: by the plural, not the kind."""
+    cause = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+    return invalid(replace(kind, kind=kind.plural), name, [cause])
+
+
+def _not_that_one(kind: Kind, name: str, why: str) -> ApiError:
+    """Refuse a delete as the server does: it names the kind where else it names the plural."""
+    return conflict(replace(kind, plural=kind.kind), name, why)
 
 
 def successor(kind: Kind, old: JsonObject, body: JsonObject, subresource: str) -> JsonObject:
@@ -268,6 +335,12 @@ def keep_status(kind: Kind, old: JsonObject, new: JsonObject) -> None:
         new["status"] = {**new.get("status", {}), "loadBalancer": {}}
 
 
+def with_version(new: JsonObject, version: str | None) -> JsonObject:
+    """Return an object with a version: what a write answers that stored nothing, or ended it."""
+    meta = {key: value for key, value in new["metadata"].items() if key != "resourceVersion"}
+    return {**new, "metadata": {**meta, "resourceVersion": version} if version else meta}
+
+
 def set_managed(new: JsonObject, entries: Sequence[JsonObject]) -> None:
     """Write managedFields, or none."""
     new["metadata"].pop("managedFields", None)
@@ -307,12 +380,13 @@ def applied_config(kind: Kind, name: str, config: Any, ask: Ask) -> JsonObject:
         raise invalid(options, "", [cause])
     if not config.get("apiVersion") or not config.get("kind"):
         raise bad_request("invalid object type: /, Kind=")
-    body = body_of(kind, config)
-    meta = body["metadata"]
+    check_kind(kind, config)
+    meta = dict(config.get("metadata") or {})
     if meta.get("managedFields"):
         raise bad_request("metadata.managedFields must be nil")
     if meta.setdefault("name", name) != name:
         raise bad_request(
             f"the name of the object ({meta['name']}) does not match the name on the URL ({name})"
         )
-    return body
+    check_declared(kind, config)
+    return {**config, "metadata": meta}

@@ -7,7 +7,13 @@ import pytest
 from e2e.bed.apiserver.store import Store
 from tests.e2e.bed.apiserver.client import Json, deployment
 
-REST = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "observedGeneration": 1}
+REST = {
+    "replicas": 2,
+    "updatedReplicas": 2,
+    "readyReplicas": 2,
+    "availableReplicas": 2,
+    "observedGeneration": 1,
+}
 NEW_IMAGE = {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "web:2"}]}}}}
 
 
@@ -172,7 +178,7 @@ def test_warns_once(way: str) -> None:
     assert "a canary starts. Watch: kubectl canary status web" in told[0]
 
 
-PENDING = {"replicas": 2, "updatedReplicas": 0, "availableReplicas": 2, "observedGeneration": 1}
+PENDING = {**REST, "updatedReplicas": 0}
 ROLLED = {**REST, "observedGeneration": 9}
 UNPAUSE = {"spec": {"paused": None}}
 
@@ -215,7 +221,7 @@ def test_the_user_agent_is_no_field_manager() -> None:
 
 def test_scale_and_status_are_not_looked_at() -> None:
     store = store_with()
-    patch = {"status": {"replicas": 1}, **NEW_IMAGE}
+    patch = {"status": {"replicas": 3}, **NEW_IMAGE}
     assert not is_paused(patched(store, patch, subresource="status"))
 
 
