@@ -40,6 +40,10 @@ controlplane: $(VENV)/bed.stamp ## build etcd and Kubernetes once, into a cache 
 e2e: $(VENV)/dev.stamp ## the scenarios on a real control plane, in a network namespace of its own; ARGS=PATHS picks some
 	@$(BIN)/python -m e2e.controlplane $(ARGS)
 
+.PHONY: differential
+differential: $(VENV)/dev.stamp ## random operations on the emulator and on the real API server, and what differs; ARGS="--seed 1 --operations 2000"
+	@$(BIN)/python -m e2e.differential $(ARGS)
+
 .PHONY: cycles
 cycles: $(VENV)/bed.stamp ## promotions and aborts one after the other under load, on the real control plane; ARGS=--help
 	@$(BIN)/python -m e2e.controlplane.cycles $(ARGS)

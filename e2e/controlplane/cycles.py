@@ -176,7 +176,6 @@ async def measure(terms: Terms) -> int:
     ground = Ground(
         bed=lambda hold: ControlPlane(Options(hold=hold, proxy_throttle=terms.throttle)),
         flags=flags,
-        quiet_seconds=0.0,
         is_closed=True,
     )
     async with running("admission", ground) as cluster:

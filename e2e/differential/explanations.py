@@ -47,8 +47,8 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         because="The server tells a list that is sent empty from one that is not sent, and keeps "
         "neither: its owner may change though the list does not.",
         request=".*endpointslices.*",
-        path=r"(items\[\]\.)?metadata\.managedFields\..*|ports|endpoints",
-        ours=".*(absent|null|f:endpoints|f:ports|\\{\\}).*",
+        path=r"(items\[\]\.)?metadata\.(managedFields\..*|resourceVersion)|ports|endpoints",
+        ours=r".*(absent|null|f:endpoints|f:ports|\{\}|as before).*",
     ),
     Explanation(
         because="Whoever applies first on an object that ends leaves its end to the managers of "
@@ -71,5 +71,12 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         path="code",
         ours="200",
         theirs="409 Conflict",
+    ),
+    Explanation(
+        because="A dry delete that would be the end of an object that has begun to end answers "
+        "with an empty one.",
+        request="DELETE .*dryRun=All",
+        path=r"(metadata|spec|status|data|type)\b.*",
+        theirs="absent|null",
     ),
 )

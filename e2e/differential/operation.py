@@ -59,5 +59,8 @@ class Operation:
         """Say in a few words what is done; rows of the table of differences are found by it."""
         place = f"{self.plural}/{self.part}" if self.part else self.plural
         words = [self.method, self.sort, place, "" if self.name else "all"]
-        words += [f"{key}={value}" for key, value in self.query.items() if key != "fieldManager"]
+        asked = dict(self.query)
+        if self.method == "DELETE" and isinstance(self.body, dict) and "dryRun" in self.body:
+            asked["dryRun"] = self.body["dryRun"][0]
+        words += [f"{key}={value}" for key, value in asked.items() if key != "fieldManager"]
         return " ".join(word for word in words if word)

@@ -94,3 +94,27 @@ async def test_an_instance_that_was_frozen_in_mid_promotion_costs_no_request(
         first.thaw()
         await ends_without_a_lost_request(app, sending)
         await leads(second)
+
+
+async def test_a_lease_that_changes_hands_at_rest_changes_nothing(cluster: Cluster) -> None:
+    stages = ("idle", "exposed", "starting")
+    idle, exposed, starting = (App(cluster=cluster, namespace=f"{name}-twice") for name in stages)
+    await asyncio.gather(
+        idle.enrol(header="X-Account", header_values="alice"), exposed.canary(), starting.enrol()
+    )
+    await exposed.annotate(weight="50")
+    await exposed.weighs(50)
+    await starting.set_image("bad")
+    await starting.reaches("Starting", "WaitingForPods")
+    first = cluster.controller
+    await leads(first)
+    async with cluster.second_controller() as second:
+        await cluster.is_quiet()
+        before = [await cluster.dump(f"{name}-twice") for name in stages]
+        await cluster.forget_writes()
+        assert await first.stop() == 0
+        await leads(second)
+        await cluster.is_quiet()
+        assert [f"{write.method} {write.path}" for write in await cluster.writes()] == []
+        assert [await cluster.dump(f"{name}-twice") for name in stages] == before
+        await first.start(within=PATIENCE)

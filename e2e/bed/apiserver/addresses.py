@@ -17,8 +17,11 @@ class Addresses:
             return
         before = (old or {}).get("spec") or {}
         self._cluster_address(spec, before, is_due=old is None or _was_external(before))
-        if spec.get("type") in ("NodePort", "LoadBalancer"):
+        if spec.get("type") in _EXTERNAL:
             self._node_ports(spec, before)
+        checks = (spec.get("type"), spec.get("externalTrafficPolicy")) == ("LoadBalancer", "Local")
+        if checks and not spec.get("healthCheckNodePort"):
+            spec["healthCheckNodePort"] = before.get("healthCheckNodePort") or self._next_port()
 
     def keep(self, obj: JsonObject, old: JsonObject) -> None:
         """Put the addresses back that a write left out; changes `obj`."""

@@ -129,7 +129,7 @@ def changed_tree(kind: str, before: Any, after: Any, path: Path = ()) -> Tree | 
     more = Counter(name for name, _, _ in parts)
     more.subtract(name for name, _, _ in children(kind, before, path))
     for name, child, below in parts:
-        if more[name] > 0:
+        if more[name]:
             added = added_tree(kind, child, below, name)
             if added or not _is_nothing(kind, child, below):
                 tree[name] = added
