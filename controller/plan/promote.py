@@ -51,6 +51,9 @@ NO_GROWTH_SECONDS = 300
 NO_GROWTH_FALL = 25
 STALLED_SECONDS = 600
 """Without a progress deadline of its own a roll is called stalled after so long."""
+LOOK_SECONDS = 5.0
+"""How often a roll is looked at while nothing is heard of it; nothing is decided then, so the
+status names no time: one that moves on would be written again and again."""
 NO_DEADLINE = (None, 2**31 - 1)
 """`progressDeadlineSeconds` that the Deployment controller takes for none."""
 
@@ -235,7 +238,7 @@ def _rolling(release: Release, draft: Draft, stable: Object) -> Story:
     if not is_paused(stable):
         if record is not None and record.interrupted:
             draft.note(interrupted=False)
-        return _progress(release, stable)
+        return _progress(release, draft, stable)
     if record is not None and record.interrupted:
         event = Event(reason="RollContinued", message="the approved revision is back: it rolls on")
         draft.release_stable("let the approved revision roll on", stable_refs(release), event)
@@ -279,7 +282,7 @@ def _interrupted(release: Release, draft: Draft, stable: Object) -> Story:
     return _told(release, "PromotionInterrupted", message, degraded=True)
 
 
-def _progress(release: Release, stable: Object) -> Story:
+def _progress(release: Release, draft: Draft, stable: Object) -> Story:
     wanted = replicas_of(stable)
     ready = sum(
         entry.ready for entry in release.stable_sets if entry.revision == release.template_revision
@@ -292,7 +295,8 @@ def _progress(release: Release, stable: Object) -> Story:
         )
         return _told(release, "PromotionStalled", message, degraded=True)
     native = "" if release.record is not None and release.record.approval else " (rolled by hand)"
-    return _told(release, Stage.PROMOTING, count + native, left_seconds=5.0)
+    draft.wake_after(LOOK_SECONDS)
+    return _told(release, Stage.PROMOTING, count + native)
 
 
 def _is_stalled(release: Release, stable: Object) -> bool:

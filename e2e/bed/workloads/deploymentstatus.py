@@ -54,7 +54,7 @@ def deadline_of(deployment: Object) -> timedelta | None:
 def counted_status(reading: Reading) -> dict[str, Any]:
     """Build the status with its counters and the Available condition; Progressing is kept.
 
-    Zero counters are left out, as the API server leaves them out.
+    Zero counters are left out, as the API server leaves them out; but not of those that leave.
     """
     deployment, every = reading.deployment, reading.all
     newest = [reading.newest] if reading.newest else []
@@ -70,6 +70,7 @@ def counted_status(reading: Reading) -> dict[str, Any]:
     status: dict[str, Any] = {
         "observedGeneration": deployment["metadata"]["generation"],
         **{name: count for name, count in counters.items() if count},
+        "terminatingReplicas": total_status(every, "terminatingReplicas"),
     }
     conditions = list(status_of(deployment).get("conditions") or ())
     if conditions:

@@ -11,6 +11,7 @@ from e2e.bed.workloads.cluster import (
     Object,
     controlled_by,
     is_active,
+    is_finished,
     is_leaving,
     is_ready,
     labels_of,
@@ -35,9 +36,10 @@ def reconcile(cluster: Cluster, key: Key, now: datetime, suffix: Suffix) -> Late
         return None
     owned = controlled_by(replica_set, cluster.list("pods", key.namespace))
     pods = [pod for pod in owned if is_active(pod)]
+    leaving = sum(is_leaving(pod) and not is_finished(pod) for pod in owned)
     if not is_leaving(replica_set):
         pods = _manage(cluster, replica_set, pods, suffix)
-    return _count(cluster, replica_set, pods, now)
+    return _count(cluster, replica_set, pods, leaving, now)
 
 
 def _manage(
@@ -86,7 +88,9 @@ def _pod(replica_set: Object, suffix: str) -> dict[str, Any]:
     }
 
 
-def _count(cluster: Cluster, replica_set: Object, pods: Sequence[Object], now: datetime) -> Later:
+def _count(
+    cluster: Cluster, replica_set: Object, pods: Sequence[Object], leaving: int, now: datetime
+) -> Later:
     labels = replica_set["spec"]["template"]["metadata"].get("labels") or {}
     seconds = int(replica_set["spec"].get("minReadySeconds") or 0)
     ages = [(now - since).total_seconds() for pod in pods if (since := ready_since(pod))]
@@ -99,6 +103,7 @@ def _count(cluster: Cluster, replica_set: Object, pods: Sequence[Object], now: d
     status = {
         "replicas": len(pods),
         **{name: count for name, count in counters.items() if count},
+        "terminatingReplicas": leaving,
         "observedGeneration": replica_set["metadata"]["generation"],
     }
     if status != status_of(replica_set):

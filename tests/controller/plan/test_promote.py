@@ -318,6 +318,14 @@ def test_the_roll_is_waited_for_and_counted() -> None:
     assert done.status.message == f"1 of 4 stable pods are ready at revision {V2}"
 
 
+def test_a_roll_that_stands_still_is_looked_at_and_its_status_stays_the_same() -> None:
+    early, late = (
+        passed(rolling(old=3, new=1), now=now) for now in (NOW, NOW + timedelta(hours=1))
+    )
+    assert (early.plan.wake_seconds, late.plan.wake_seconds) == (5.0, 5.0)
+    assert early.status.until == late.status.until == ""
+
+
 def test_a_roll_by_hand_is_followed_and_the_canary_kept_as_it_is() -> None:
     by_hand = record(step=10)
     done = passed(rolling(TEN, kept=by_hand, exposure=exposed(10), pods=2))

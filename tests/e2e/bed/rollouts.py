@@ -127,12 +127,19 @@ class Rollout:
 
     # What its owner does.
 
-    async def deploy(self, replicas: int = 3, name: str = NAME, **spec: Any) -> None:
-        """Create it, and wait until it is complete."""
-        await self.api.apply(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}},
-            manifests.deployment(name, namespace=self.namespace, replicas=replicas, **spec),
-        )
+    async def deploy(
+        self,
+        replicas: int = 3,
+        name: str = NAME,
+        lifecycle: Mapping[str, Any] | None = None,
+        **spec: Any,
+    ) -> None:
+        """Create it, and wait until it is complete unless its pods are held back."""
+        written = manifests.deployment(name, namespace=self.namespace, replicas=replicas, **spec)
+        if lifecycle:
+            written["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = lifecycle
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
+        await self.api.apply(namespace, written)
         if "bad" not in spec.get("image", ""):
             await self.is_complete(name)
 
@@ -219,9 +226,10 @@ class Rollout:
         return [pod for pod in found if not version or _version(pod) == version]
 
     async def status(self, name: str = NAME) -> dict[str, int]:
-        """Answer the counters of the status, but for the generation."""
+        """Answer the counters of the status, but for the generation and of pods that leave."""
         status = (await self.get(name)).get("status", {})
-        return {k: v for k, v in status.items() if k not in ("conditions", "observedGeneration")}
+        apart = ("conditions", "observedGeneration", "terminatingReplicas")
+        return {key: value for key, value in status.items() if key not in apart}
 
     async def has_status(self, **counters: int) -> None:
         """Wait until the counters are these, and no others."""
@@ -231,6 +239,15 @@ class Rollout:
             return await self.status() == counters
 
         await self.comes(f"{self.namespace}: status {counters}", holds)
+
+    async def has_leaving(self, count: int) -> None:
+        """Wait until so many pods are told to leave."""
+
+        async def holds() -> bool:
+            status = (await self.get()).get("status", {})
+            return bool(status.get("terminatingReplicas") == count)
+
+        await self.comes(f"{self.namespace}: {count} leave", holds)
 
     async def condition(self, kind: str, name: str = NAME) -> tuple[str, str]:
         """Answer status and reason of a condition."""

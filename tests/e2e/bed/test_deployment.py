@@ -27,6 +27,7 @@ def test_a_new_deployment_becomes_complete(world: World) -> None:
         "updatedReplicas": 3,
         "readyReplicas": 3,
         "availableReplicas": 3,
+        "terminatingReplicas": 0,
     }
     assert world.condition("Available") == ("True", "MinimumReplicasAvailable")
     assert world.condition("Progressing") == ("True", "NewReplicaSetAvailable")
@@ -70,6 +71,7 @@ def test_a_paused_deployment_keeps_the_old_template(world: World) -> None:
         "replicas": 3,
         "readyReplicas": 3,
         "availableReplicas": 3,
+        "terminatingReplicas": 0,
     }
     assert world.condition("Progressing") == ("Unknown", "DeploymentPaused")
 

@@ -109,6 +109,15 @@ async def test_scaled_to_nothing_and_back(rollout: Rollout) -> None:
     assert await rollout.revisions() == {"v1": "1", NAME: "1"}
 
 
+async def test_pods_that_leave_are_counted(rollout: Rollout) -> None:
+    hook = {"preStop": {"sleep": {"seconds": 3}}}
+    await rollout.deploy(lifecycle=hook)
+    await rollout.set_spec(replicas=1)
+    await rollout.has_leaving(2)
+    await rollout.has_leaving(0)
+    await rollout.is_complete()
+
+
 async def test_a_pod_deleted_while_paused_comes_back_as_it_was(rollout: Rollout) -> None:
     await rollout.deploy()
     await rollout.set_spec(paused=True)
@@ -173,7 +182,7 @@ async def test_paused_in_mid_roll_and_put_back(rollout: Rollout) -> None:
     await rollout.has_status(replicas=4, updatedReplicas=1, readyReplicas=4, availableReplicas=4)
     await rollout.has_sizes(v1=3, bad=1)
     await rollout.set_image("v1")
-    await rollout.has_status(replicas=4, updatedReplicas=3, readyReplicas=4, availableReplicas=4)
+    await rollout.is_observed()
     await rollout.has_sizes(v1=3, bad=1)
     await rollout.set_spec(paused=False)
     await rollout.is_complete()
@@ -329,15 +338,12 @@ async def test_a_resumed_roll_gets_its_whole_deadline_again(rollout: Rollout) ->
 async def test_ready_is_not_available(rollout: Rollout) -> None:
     await rollout.deploy(2, strategy=ONE_BY_ONE)
     await rollout.set_spec(minReadySeconds=300)
-    await rollout.is_observed()
-    await rollout.set_image("v2")
-    await rollout.has_status(
-        replicas=3, updatedReplicas=1, readyReplicas=3, availableReplicas=2, unavailableReplicas=1
-    )
-    assert await rollout.sizes() == {"v1": 2, "v2": 1}
+    await rollout.has_status(replicas=2, updatedReplicas=2, readyReplicas=2, unavailableReplicas=2)
+    assert await rollout.condition("Available") == ("False", "MinimumReplicasUnavailable")
+    assert await rollout.revisions() == {"v1": "1", NAME: "1"}
     await rollout.set_spec(minReadySeconds=0)
     await rollout.is_complete()
-    await rollout.has_sizes(v1=0, v2=2)
+    assert await rollout.condition("Available") == ("True", "MinimumReplicasAvailable")
 
 
 async def test_available_some_seconds_after_ready(rollout: Rollout) -> None:
