@@ -206,9 +206,12 @@ def ingress_class(ingress: Object) -> str | None:
 
 
 def digest(value: object, length: int = 10) -> str:
-    """Return a short stable hash (lower-case hex) of any JSON value."""
+    """Return a short stable hash (lower-case hex) of any JSON value.
+
+    JSON can also name half a surrogate pair, which no encoding has.
+    """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:length]
 
 
 def revision_of(template: Mapping[str, Any]) -> str:

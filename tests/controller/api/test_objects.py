@@ -203,6 +203,11 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert len(objects.digest("x", 4)) == 4
 
 
+def test_half_a_surrogate_pair_has_a_digest_too() -> None:
+    half, other = (objects.digest(json.loads(text)) for text in (r'"\ud800"', r'"\ud801"'))
+    assert half != other
+
+
 @pytest.mark.parametrize("length", [1, 62, 63])
 def test_a_name_that_fits_stays(length: int) -> None:
     assert objects.shortened("a" * length) == "a" * length
