@@ -94,7 +94,7 @@ def inquiry_of(release: Release, record: Record | None) -> Inquiry | None:
         scrape_seconds=release.parameters.scrape_seconds or UNKNOWN_SCRAPE_SECONDS,
         own=_own(release, names) if release.parameters.scrape_seconds is not None else (),
         pods=_pods(release) if RESTARTS in names else None,
-        has_testers=has_rules and plane is not None and not plane.tells_testers,
+        has_testers=has_rules,
     )
 
 

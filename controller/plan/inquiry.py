@@ -138,7 +138,16 @@ class Inquiry:
         else:
             query, reading = plane.errors(self.scrape_seconds)
             asks, reads = (Ask(query=query),), partial(_always, reading)
-        return Look(inquiry=self, check=check, criterion=criterion, asks=asks, reads=reads)
+        # A data plane may tell how a request came; what pods count for an administrator does not.
+        tells = not check.is_own and plane is not None and plane.tells_testers
+        return Look(
+            inquiry=self,
+            check=check,
+            criterion=criterion,
+            asks=asks,
+            reads=reads,
+            has_testers=self.has_testers and not tells,
+        )
 
 
 Reads = Callable[[Sequence[Series]], Reading | str]
@@ -237,6 +246,7 @@ class Look:
     Attributes:
         asks: its questions.
         reads: how the answers are read.
+        has_testers: requests that a rule led to the canary are among what is counted.
     """
 
     inquiry: Inquiry
@@ -244,6 +254,7 @@ class Look:
     criterion: Criterion
     asks: tuple[Ask, ...]
     reads: Reads
+    has_testers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -256,7 +267,7 @@ class Gathered:
         inquiry: what was asked; anything else is no evidence for it.
         at: Unix time at which it was asked.
         evidence: for each of `inquiry.looks`.
-        tried: what the canary was asked; None where no check wants to know.
+        tried: what the canary was asked; None without a data plane that counts.
         containers: those of both sides; None where no check wants to know.
     """
 
@@ -288,7 +299,7 @@ def evidence_of(look: Look, history: tuple[Count, ...], windows: tuple[Window, .
         window_seconds=inquiry.scrape_seconds,
         scrape_seconds=inquiry.scrape_seconds,
         age_seconds=asked - newest,
-        has_testers=inquiry.has_testers,
+        has_testers=look.has_testers,
     )
 
 

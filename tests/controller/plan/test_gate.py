@@ -129,19 +129,12 @@ def test_every_port_behind_every_ingress_is_asked_for() -> None:
         ({names.COOKIE: "beta"}, True),
     ],
 )
-def test_ingress_nginx_does_not_tell_testers(rules: dict[str, str], *, has_testers: bool) -> None:
+def test_rules_bring_testers(rules: dict[str, str], *, has_testers: bool) -> None:
     nginx = replace(METERED, dialect="ingress-nginx")
     world = standing({**CHECKED, **rules}, parameters=nginx)
     asked = inquiry_of(release_of(world, NOW), AT_FIVE)
     assert asked is not None
     assert (asked.plane, asked.has_testers) == (Nginx(upstreams=(SHOP,)), has_testers)
-
-
-def test_traefik_tells_testers() -> None:
-    world = standing({**CHECKED, names.COOKIE: "beta"})
-    asked = inquiry_of(release_of(world, NOW), AT_FIVE)
-    assert asked is not None
-    assert not asked.has_testers
 
 
 def test_restarts_ask_for_pods_alone() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -25,7 +26,7 @@ from controller.plan.inquiry import (
     unanswered,
 )
 from controller.plan.restarts import Containers
-from controller.plan.sources import Traefik, Upstream
+from controller.plan.sources import Nginx, Plane, Traefik, Upstream
 from tests.controller.plan.windows import ERROR_RATE, count
 
 TRAEFIK = Traefik(
@@ -296,7 +297,7 @@ def window(number: int, stable: object = None) -> Window:
     ],
 )
 def test_evidence_is_as_old_as_nothing_was_seen(windows: tuple[Window, ...], age: float) -> None:
-    seen = inquiry(has_testers=True).looks[0]
+    seen = replace(look(), has_testers=True)
     assert evidence_of(seen, (count(5),), windows) == Evidence(
         criterion=ERROR_RATE,
         windows=windows,
@@ -304,6 +305,24 @@ def test_evidence_is_as_old_as_nothing_was_seen(windows: tuple[Window, ...], age
         age_seconds=age,
         has_testers=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("check", "plane", "has_testers"),
+    [
+        ("error-rate", TRAEFIK, False),
+        ("latency", TRAEFIK, False),
+        ("error-rate", Nginx(upstreams=TRAEFIK.upstreams), True),
+        ("x-orders", TRAEFIK, True),
+        ("x-orders", None, True),
+    ],
+)
+def test_testers_are_among_what_nobody_tells_apart(
+    check: str, plane: Plane | None, *, has_testers: bool
+) -> None:
+    asked = replace(inquiry(check, has_testers=True), plane=plane, own=(OWN,))
+    assert [it.has_testers for it in asked.looks] == [has_testers]
+    assert [it.has_testers for it in replace(asked, has_testers=False).looks] == [False]
 
 
 def test_what_nobody_answered_is_nothing_with_a_reason() -> None:
