@@ -60,6 +60,18 @@ def ago(world: Observed, exposure: Any, seconds: float) -> Observed:
     return replace(put(world, INGRESS, path), seen=seen_for(seconds, path))
 
 
+def seen(world: Observed, exposure: Any, seconds: float) -> Observed:
+    """It was changed long ago, and this process knows it for so long."""
+    path = route(exposure, at=NOW - timedelta(hours=1))
+    return replace(put(world, INGRESS, path), seen=seen_for(seconds, path))
+
+
+def small(**more: Any) -> Observed:
+    """Stable is whole at the new revision, and half as big as the release is."""
+    stable = deployment("v2", replicas=2, generation=3)
+    return rolled(**{"new": 2, "stable": stable, "autoscalers": (SCALER,), **more})
+
+
 def with_pods(world: Observed, count: int, *, age: float = LONG, was: float = LONG) -> Observed:
     """So many canary pods are ready, since when, and were before."""
     entry = replace(pool(CANARY_SET, count, age=age), history=((was, count),))
@@ -186,6 +198,28 @@ MORE: Mapping[str, Observed] = {
     "shifted, the old template is back": put(
         shifted(), DEPLOYMENT, deployment("v1", paused=True, generation=3)
     ),
+    "shifted, drained to the last half second": seen(shifted(), EVERYBODY, 39.5),
+    "shifted, the time was taken away": put(
+        shifted(), INGRESS, annotated(route(EVERYBODY), {names.CHANGED: None})
+    ),
+    "approved, our Service is gone": without(running(TEN, kept=APPROVED), SERVICE, CANARY),
+    "approved, a small canary by the user's wish": running(
+        {**TEN, names.REPLICAS: "1"}, kept=APPROVED, exposure=exposed(0), pods=1
+    ),
+    "approved, misconfigured": put(
+        running({**DOORS, **TEN}, kept=APPROVED, pods=4),
+        SERVICE,
+        annotated(service({**DOORS, **TEN}), {names.WEIGHT: "many"}),
+    ),
+    "approved, Recreate accepted and not in place": put(
+        running({names.ACCEPT: "recreate"}, kept=APPROVED, pods=4),
+        DEPLOYMENT,
+        pending_deployment(strategy={"type": "Recreate"}),
+    ),
+    "in place, known at last": seen(running(IN_PLACE, kept=APPROVED), exposed(50), 10.0),
+    "in place, not known for half a second": seen(
+        running(IN_PLACE, kept=APPROVED), exposed(50), 9.5
+    ),
     "in place, too much": running(IN_PLACE, exposure=exposed(80), pods=4, kept=APPROVED),
     "in place, settling": ago(running(IN_PLACE, kept=APPROVED), exposed(50), 5.0),
     "in place, ready to roll": running(IN_PLACE, exposure=exposed(50), kept=APPROVED),
@@ -207,6 +241,26 @@ MORE: Mapping[str, Observed] = {
     ),
     "rolling, the canary is short": with_pods(rolling(), 2, was=12.0),
     "rolling, the canary is empty": with_pods(rolling(), 0, was=3.0),
+    "rolling, the canary is half of what it was": with_pods(rolling(old=0, new=1), 2, was=12.0),
+    "rolling, three of four canary pods are left": with_pods(rolling(old=2, new=1), 3, was=12.0),
+    "rolling, both sides are short": with_pods(rolling(old=1, new=0), 1, was=12.0),
+    "rolling, the canary is whole again and young": with_pods(
+        rolling(exposure=exposed(75)), 4, age=4.0
+    ),
+    "rolling, the approved template is back": rolling(
+        kept=replace(APPROVED, interrupted=True),
+        stable=deployment("v2", paused=True, generation=5),
+    ),
+    "rolling, the abort was withdrawn": rolling(kept=replace(APPROVED, abort="stopped")),
+    "rolled small, with an autoscaler": small(),
+    "rolled small, with an autoscaler that does nothing": ago(small(), EVERYBODY, 400.0),
+    "rolled small, on the way": ago(small(exposure=exposed(50)), exposed(50), 12.0),
+    "rolled small, waiting for growth": ago(small(exposure=exposed(38)), exposed(38), 100.0),
+    "rolled small, without growth for long": ago(small(exposure=exposed(38)), exposed(38), 400.0),
+    "rolled small, without an autoscaler": small(autoscalers=()),
+    "rolled small and young": replace(small(), stable=pool(replica_set("v2", 2).name, 2, age=4.0)),
+    "rolled, drained at last": seen(rolled(), CLOSED, 40.0),
+    "rolled, draining for half a second": seen(rolled(), CLOSED, 39.5),
     "rolling in place": rolling(IN_PLACE, exposure=exposed(50), pods=2),
     "rolled, young pods": replace(rolled(), stable=pool(replica_set("v2", 4).name, 4, age=5.0)),
     "rolled, half of it is ready": rolled(ready=(0, 2)),
