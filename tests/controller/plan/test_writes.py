@@ -11,6 +11,7 @@ from controller.plan.observed import Ref
 from controller.plan.writes import (
     Create,
     Delete,
+    Event,
     Merge,
     Plan,
     deleted,
@@ -142,3 +143,12 @@ def test_a_plan_wants_confirmed_what_any_of_its_writes_wants() -> None:
     other = replace(write, confirm=frozenset({one}))
     assert Plan(writes=(write, other)).confirm == {one, two}
     assert Plan().confirm == frozenset()
+
+
+def test_nothing_is_added_to_a_map_that_is_not_there_for_a_key_that_is_to_go() -> None:
+    assert edit_map("/metadata/labels", None, {"a": None}) == []
+
+
+def test_a_deletion_carries_what_is_told_of_it() -> None:
+    event = Event(reason="Gone", message="gone")
+    assert deleted(DEPLOYMENT, deployment(), "why", events=(event,)).events == (event,)
