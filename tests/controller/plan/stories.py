@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.api import names
-from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, Object, is_ours, name_of
+from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, Object, name_of
 from controller.plan.observed import Observed, Pool
 from controller.plan.traffic.exposure import CLOSED
 from controller.plan.writes import Create, Delete, Edit, Merge, Write
@@ -168,6 +168,13 @@ MORE: Mapping[str, Observed] = {
     "asked to continue": asked(
         "continue", running(STEPS, kept=record(step=5, paused=True), exposure=exposed(5))
     ),
+    "asked to continue before the first step": asked(
+        "continue", running(STEPS, kept=record(paused=True), exposure=CLOSED)
+    ),
+    "asked to promote at once": asked(f"promote:{V2}", pending(STEPS)),
+    "asked to promote what is rolled back": asked(
+        f"promote:{V2}", put(running(TEN), DEPLOYMENT, deployment("v1", paused=True, generation=3))
+    ),
     "asked to retry": asked(f"retry:{V2}", told(pending(), rejected={"revision": V2})),
     "asked to retry what was not rejected": asked(f"retry:{V2}", running(TEN)),
     "asked to abort at rest": asked("abort", idle()),
@@ -279,8 +286,28 @@ MORE: Mapping[str, Observed] = {
     "leaving": left(running(TEN)),
     "leaving, closed": left(running(exposure=CLOSED)),
     "leaving at rest": left(idle()),
+    "leaving, held by pausing": left(idle(hold="pause", deployments=(deployment(paused=True),))),
+    "leaving, paused by a person": left(idle(deployments=(deployment(paused=True),))),
+    "leaving, all of it is gone but the label": left(idle(deployments=(deployment(held=False),))),
     "leaving in the roll": left(rolling()),
     "leaving with a template pending": left(pending()),
+    "regular expressions on the main": put(idle(), INGRESS, ingress(use_regex="true")),
+    "captures on the main": put(idle(), INGRESS, ingress(rewrite_target="/$1")),
+    "passthrough on the main": put(idle(), INGRESS, ingress(ssl_passthrough="true")),
+    "hashing on the main": put(idle(), INGRESS, ingress(upstream_hash_by_subset="true")),
+    "another Ingress left out": idle({names.INGRESSES: "other"}),
+    "a pod with a port of its host": idle(
+        deployments=(
+            changed(
+                deployment(held=False),
+                spec={
+                    "template": {
+                        "spec": {"containers": [{"name": "a", "ports": [{"hostPort": 80}]}]}
+                    }
+                },
+            ),
+        )
+    ),
     "no Deployment": idle(deployments=(), replica_sets=(), stable=Pool()),
     "no Ingress": idle(ingresses=()),
     "two Deployments": idle(
@@ -341,7 +368,7 @@ def _written(write: Write) -> str:
 def _what(write: Write) -> str:
     match write:
         case Create(obj=obj):
-            return f"create {write.kind} {name_of(obj)}{'' if is_ours(obj) else ', not ours'}"
+            return f"create {write.kind} {name_of(obj)} {json.dumps(obj, sort_keys=True)}"
         case Merge(patch=patch):
             return f"merge {write.kind} {write.name} {json.dumps(patch, sort_keys=True)}"
         case Edit(operations=operations):

@@ -123,3 +123,8 @@ def test_the_same_accounts_on_another_header_are_nobody_in_common() -> None:
 def test_of_a_replaced_list_the_common_accounts_stay() -> None:
     before = exposed(5, frozenset({"alice", "bob"}))
     assert before.meet(exposed(9, frozenset({"bob", "mia"}))) == exposed(5, BOB)
+
+
+def test_the_next_lower_weight_that_fits_is_taken() -> None:
+    assert exposed(76).limited_to(3, 4) == exposed(75)
+    assert exposed(75).limited_to(3, 4) == exposed(75)
