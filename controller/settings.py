@@ -27,6 +27,8 @@ ENVIRONMENT_PREFIX = "SERINUS_"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_PASSWORD = re.compile(r"//[^/]*@")
+"""A name and a password in a URL; a message goes to logs."""
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -158,7 +160,8 @@ def _value(flag: Flag, source: str, texts: Sequence[str]) -> Any:
         try:
             found.append(flag.read(text))
         except ValueError as error:
-            raise UsageError(f"{source} {text!r}: {error}") from None
+            shown = _PASSWORD.sub("//***@", text)
+            raise UsageError(f"{source} {shown!r}: {error}") from None
     return tuple(dict.fromkeys(found)) if flag.repeatable else found[-1]
 
 
