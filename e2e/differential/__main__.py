@@ -34,14 +34,22 @@ def _flags(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, action="append", help="may be given again; by default a new one"
     )
-    parser.add_argument("--fresh", action="store_true", help="a new seed besides those given")
+    parser.add_argument(
+        "--fresh",
+        type=int,
+        default=0,
+        help="so many operations of a new seed besides; what they find is told and fails nothing",
+    )
     found = parser.parse_args(arguments)
-    if not 1 <= found.operations <= MOST:
-        parser.error(f"--operations is {found.operations}: 1 to {MOST}")
-    found.seed = list(found.seed or ())
-    if found.fresh or not found.seed:
-        found.seed.append(random.SystemRandom().randrange(1_000_000))
+    for name in ("operations", "fresh"):
+        if not 0 <= getattr(found, name) <= MOST:
+            parser.error(f"--{name} is {getattr(found, name)}: at most {MOST}")
+    found.seed = found.seed or [_new_seed()]
     return found
+
+
+def _new_seed() -> int:
+    return random.SystemRandom().randrange(1_000_000)
 
 
 async def compare(operations: int, seeds: Sequence[int]) -> bool:
@@ -102,6 +110,8 @@ def main() -> None:
     flags = _flags()
     try:
         is_well = asyncio.run(compare(flags.operations, flags.seed))
+        if flags.fresh:
+            asyncio.run(compare(flags.fresh, [_new_seed()]))
     except CannotBuildError as error:
         print(f"differential: not run: {error}", file=sys.stderr)
         sys.exit(NOT_RUN)

@@ -131,7 +131,7 @@ def service(rng: random.Random) -> Json:
         **some(
             rng,
             0.06,
-            clusterIP=lambda: either(rng, ["None"], ["bad", "10.200.0.1"]),
+            clusterIP=lambda: either(rng, ["None"], ["bad"]),
             externalName=lambda: "a.example",
             externalTrafficPolicy=lambda: rng.choice(["Cluster", "Local"]),
         ),

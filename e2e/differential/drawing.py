@@ -168,7 +168,7 @@ def _json_patch(rng: random.Random, drawn: Drawn) -> Operation:
         {"op": "replace", "path": "/metadata/annotations/k1", "value": "r"},
         {"op": "add", "path": "/metadata/labels", "value": labels(rng)},
         {"op": "remove", "path": "/metadata/labels/app"},
-        {"op": "add", "path": "/metadata/finalizers/-", "value": "x.io/b"},
+        {"op": "add", "path": "/metadata/finalizers", "value": ["x.io/b"]},
         {"op": "replace", "path": "/spec/replicas", "value": rng.choice([1, 2])},
         {"op": "add", "path": "/spec/paused", "value": rng.choice([True, False])},
         {"op": "remove", "path": "/spec/paused"},

@@ -59,6 +59,14 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         theirs=r"\{\}",
     ),
     Explanation(
+        because="An empty list that somebody applied and that was not kept is his all the same: "
+        "who applies an empty one too is in conflict with him.",
+        request="PATCH apply services/status.*",
+        path="code",
+        ours="200",
+        theirs="409 Conflict",
+    ),
+    Explanation(
         because="Who owns the replicas after a scale: the server carries owners over between the "
         "two forms, and may lose one on the way, even where nothing was scaled.",
         request="GET (deployments|replicasets)",

@@ -42,6 +42,10 @@ class Addresses:
                 spec["clusterIP"] = address
         if spec.get("clusterIP"):
             spec["clusterIPs"] = [spec["clusterIP"]]
+        if is_due and spec.get("clusterIP") == "None" and not spec.get("selector"):
+            # Nobody's pods are asked of which family they are.
+            spec.setdefault("ipFamilies", ["IPv4", "IPv6"])
+            spec.setdefault("ipFamilyPolicy", "RequireDualStack")
         spec.setdefault("ipFamilies", ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
 

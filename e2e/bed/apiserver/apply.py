@@ -63,6 +63,8 @@ def entries_after_apply(
     """Return the managedFields after an apply that was let through: nobody owns what is gone."""
     others, _ = _entries(live, writer, kind)
     mine = applied_tree(kind, ownable(config, writer.subresource))
+    if writer.subresource and not mine and not live["metadata"].get("managedFields"):
+        return []
     gone = removed_tree(kind, ownable(live), ownable(merged))
     clashing = {(owner, path) for owner, path in _clashes(kind, live, config, mine, others)}
     kept = []

@@ -114,7 +114,8 @@ def too_long(field: str, limit: int) -> Cause:
 
 
 def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> ApiError:
-    """Refuse an object with 422 and every cause."""
+    """Refuse an object with 422 and every cause, each once."""
+    causes = list(dict.fromkeys(causes))
     told = [f"{cause.field}: {cause.message}" for cause in causes]
     text = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
     details = {

@@ -113,7 +113,8 @@ def service_changed(new: JsonObject, old: JsonObject) -> Iterator[Cause]:
     """Yield what may not change of a Service."""
     address, before = new["spec"].get("clusterIP"), old["spec"].get("clusterIP")
     types = new["spec"].get("type"), old["spec"].get("type")
-    if before and address != before and "ExternalName" not in types:
+    is_address = address in (None, "", "None") or ip_of(address) is not None
+    if before and is_address and address != before and "ExternalName" not in types:
         yield invalid_value("spec.clusterIPs[0]", [address], "may not change once set")
     balancer = at(new, "status", "loadBalancer") or {}
     is_written = balancer != at(old, "status", "loadBalancer")

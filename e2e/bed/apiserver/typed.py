@@ -180,7 +180,8 @@ def _struct(known: Struct, value: Any, place: Place) -> JsonObject:
             kept[name] = read
     for name, empty in known.empties:
         if name not in kept:
-            kept[name] = clone(empty)
+            below = struct(known.fields[name].type)
+            kept[name] = clone(empty) if below is None else _struct(below, {}, place)
     return kept
 
 
