@@ -14,7 +14,7 @@ from e2e.scenarios.side_by_side import scenario
 
 @scenario
 async def test_a_canary_that_is_not_ready_in_time_is_aborted_and_nobody_met_it(app: App) -> None:
-    await app.enrol(ready_deadline="3s", header="X-Account", header_values="alice")
+    await app.enrol(ready_deadline="10s", header="X-Account", header_values="alice")
     await asyncio.gather(app.reaches("Starting", "WaitingForPods"), app.set_image("bad"))
     assert await app.who_gets("v1", ["alice", "bob"]) == ["alice", "bob"]
     told = await app.ends("aborted")
