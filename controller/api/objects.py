@@ -14,9 +14,13 @@ Object = Mapping[str, Any]
 """A Kubernetes object exactly as the server sent it. Read it; never change it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Kind:
-    """A resource of the API: where it is found and what it is called."""
+    """A resource of the API: where it is found and what it is called.
+
+    There is one for each resource, below: every look-up in the stores hashes it, and that it is the
+    same one is told faster than that it is an equal one.
+    """
 
     group: str
     version: str
@@ -210,8 +214,12 @@ def digest(value: object, length: int = 10) -> str:
 
     JSON can also name half a surrogate pair, which no encoding has.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = _CANONICAL.encode(value)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:length]
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+"""`json.dumps` makes one anew for each call that is not by default."""
 
 
 def revision_of(template: Mapping[str, Any]) -> str:

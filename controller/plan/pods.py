@@ -17,7 +17,7 @@ from controller.api.objects import annotations_of as annotations
 from controller.plan.draft import Draft, canary_spec
 from controller.plan.record import Record
 from controller.plan.release import Release
-from controller.plan.routes import canary_refs
+from controller.plan.routes import canary_refs, route_refs
 from controller.plan.traffic.exposure import Exposure
 from controller.plan.workload import (
     budgets_selecting,
@@ -78,7 +78,8 @@ def replace_template(release: Release, draft: Draft, needed: int) -> None:
             "replicas": needed,
             "template": merge_into(template_of(release.canary or {}), template),
         }
-        canary_spec(release, draft, spec, "replaced the canary's template", canary_refs(release))
+        shown = canary_refs(release) | route_refs(release)
+        canary_spec(release, draft, spec, "replaced the canary's template", shown)
 
 
 def ensure_service(release: Release, draft: Draft) -> None:
@@ -141,7 +142,8 @@ def size(release: Release, draft: Draft, target: Exposure, *, at_least: int = 0)
             draft.wake_after(left)
         else:
             why = f"scaled the canary down to {needed}"
-            canary_spec(release, draft, {"replicas": needed}, why, canary_refs(release))
+            shown = canary_refs(release) | route_refs(release)
+            canary_spec(release, draft, {"replicas": needed}, why, shown)
     return needed
 
 

@@ -35,6 +35,8 @@ from controller.plan.routes import (
     move,
     raise_routes,
     restamp,
+    route_refs,
+    service_ref,
     stable_refs,
     walk_back,
 )
@@ -113,7 +115,7 @@ def _to_the_canary(release: Release, draft: Draft) -> Story:
     hold = hold_on(release, target) or pods_hold(release, needed)
     shifted = bool(release.found.mains) and release.narrowest.doors == target.doors
     if hold is not None or not shifted:
-        wanted = release.narrowest if hold is not None else target
+        wanted = release.kept if hold is not None else target
         move(release, draft, wanted, hold)
         fallback = Hold(reason=Stage.PROMOTING, message="moving everybody to the canary")
         return _waiting(release, hold or fallback, needed)
@@ -135,7 +137,7 @@ def _to_the_canary(release: Release, draft: Draft) -> Story:
 def _everything(release: Release) -> Exposure:
     """Return weight 100 with the header rules kept; a visitors' cookie would hold `never` back."""
     if release.intent is None:
-        return replace(release.narrowest, weight=100, cookie=None)
+        return replace(release.kept, weight=100, cookie=None)
     return replace(rules_of(release.intent, 100), cookie=None)
 
 
@@ -145,7 +147,8 @@ def _let_go(release: Release, draft: Draft, message: str) -> Story:
     if hold is not None:
         return _waiting(release, hold, 0)
     event = Event(reason="RollStarted", message=f"revision {release.template_revision} rolls out")
-    confirm = canary_refs(release) | stable_refs(release)
+    confirm = canary_refs(release) | stable_refs(release) | route_refs(release)
+    confirm |= {service_ref(release)}
     draft.release_stable("let the approved revision roll", confirm, event)
     return Story(reason=Stage.PROMOTING, message=message, asked=100, needed=release.full)
 

@@ -1,7 +1,7 @@
 """One release, as it is read off the observed world: the questions every planner asks."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cached_property
@@ -32,7 +32,7 @@ from controller.plan.observed import Endpoint, Observed, Parameters, ReplicaSet
 from controller.plan.record import Record, record_of
 from controller.plan.refusals import Refusal, refusal_of
 from controller.plan.traffic.exposure import CLOSED, Exposure
-from controller.plan.traffic.nginx import changed_at
+from controller.plan.traffic.nginx import UNKNOWN, changed_at
 from controller.plan.workload import (
     autoscalers_of,
     canary_name,
@@ -394,6 +394,18 @@ class Release:
         for other in routes[1:]:
             least = least.meet(other)
         return least
+
+    @property
+    def kept(self) -> Exposure:
+        """What every route of ours lets through, without a rule that we could not have written.
+
+        To be aimed for where nothing else is known: what somebody else wrote is not written again.
+        """
+        least = self.narrowest
+        if least.suffix != UNKNOWN:
+            return least
+        header = least.header if least.accounts else None
+        return replace(least, header=header, suffix="", share=CLOSED.share)
 
     @property
     def is_open(self) -> bool:

@@ -46,6 +46,23 @@ def stable_refs(release: Release) -> frozenset[Ref]:
     return frozenset({slices, ref(DEPLOYMENT, release.stable)})
 
 
+def service_ref(release: Release) -> Ref:
+    """Return the Service, to be read afresh before what its user may have forbidden (T4)."""
+    return Ref(kind=SERVICE, namespace=release.observed.namespace, name=release.observed.name)
+
+
+def route_refs(release: Release) -> frozenset[Ref]:
+    """Return what has to be read afresh before pods go that traffic may need (T2, T9).
+
+    Every canary Ingress, and each place where another process may have made one: a watch of
+    Ingresses that lags says nothing of doors that were opened meanwhile.
+    """
+    namespace, service = release.observed.namespace, release.observed.name
+    known = [name_of(route) for route in release.found.our_ingresses]
+    due = [canary_ingress_name(service, main) for main in release.found.mains]
+    return frozenset(Ref(kind=INGRESS, namespace=namespace, name=name) for name in (*known, *due))
+
+
 def move(release: Release, draft: Draft, target: Exposure, hold: Hold | None) -> None:
     """Bring every route to `target`; while the gates hold, only as far as nothing is raised."""
     for route in release.found.routes.values():
@@ -67,16 +84,32 @@ def raise_routes(release: Release, draft: Draft, target: Exposure) -> None:
 
 def lower(release: Release, route: Object, target: Exposure) -> Merge | None:
     """Return the PATCH that lowers a route, conditional on its uid only; None: it is so already."""
-    changes = release.found.nginx.change(route, target, release.now)
-    if changes is None:
+    nginx, now = release.found.nginx, release.now
+    change = nginx.change(route, target, now)
+    if target == CLOSED:
+        change = nginx.closing_change(route, now)
+    if change is None:
         return None
     return lowered(
         INGRESS,
         route,
-        {"metadata": {"annotations": changes}},
+        {"metadata": {"annotations": change}},
         f"lowered the canary's exposure to {words(target)}",
+        confirm=_unless_it_rolls(release),
         events=_events(release.written(route), target),
     )
+
+
+def _unless_it_rolls(release: Release) -> frozenset[Ref]:
+    """Return what has to be read afresh before a lowering; before an approval nothing.
+
+    From the approval on another process may have let stable roll, and then to lower is to raise
+    (safety.md section 3): only a fresh read tells.
+    """
+    is_approved = release.record is not None and bool(release.record.approval)
+    if not is_approved or release.stable is None:
+        return frozenset()
+    return frozenset({ref(DEPLOYMENT, release.stable)})
 
 
 def _raise(release: Release, route: Object, target: Exposure) -> Merge | None:
@@ -88,7 +121,7 @@ def _raise(release: Release, route: Object, target: Exposure) -> Merge | None:
         route,
         {"metadata": {"annotations": changes}},
         f"raised the canary's exposure to {words(target)}",
-        confirm=canary_refs(release),
+        confirm=canary_refs(release) | {service_ref(release)},
         events=_events(release.written(route), target),
     )
 
@@ -256,10 +289,11 @@ def _clean_pods(release: Release, draft: Draft) -> float | None:
     if left > 0:
         return left
     service, budget = release.found.canary_service, release.found.budget
+    routes = route_refs(release)
     if service is not None:
-        draft.add(deleted(SERVICE, service, "deleted the canary Service"))
+        draft.add(deleted(SERVICE, service, "deleted the canary Service", routes))
     if budget is not None:
         draft.add(deleted(DISRUPTION_BUDGET, budget, "deleted the canary's disruption budget"))
     if service is None and budget is None and release.canary is not None:
-        draft.add(deleted(DEPLOYMENT, release.canary, "deleted the canary Deployment"))
+        draft.add(deleted(DEPLOYMENT, release.canary, "deleted the canary Deployment", routes))
     return None

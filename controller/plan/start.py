@@ -50,9 +50,9 @@ def asked_now(release: Release, draft: Draft) -> Asked:
 def target_of(release: Release, asked: Asked) -> Exposure:
     """Return the exposure to aim for: the asked one, as far as the user's `replicas` carries it."""
     if not release.found.mains:
-        return release.narrowest.at_weight(0)
+        return release.kept.at_weight(0)
     if release.intent is None:
-        return release.narrowest.at_weight(min(asked.weight, release.narrowest.weight))
+        return release.kept.at_weight(min(asked.weight, release.kept.weight))
     wanted = rules_of(release.intent, asked.weight)
     allowed = release.pods_allowed
     return wanted if allowed is None else wanted.limited_to(allowed, release.full)

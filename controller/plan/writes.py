@@ -142,15 +142,25 @@ def _merge(
     )
 
 
-def deleted(kind: Kind, obj: Object, why: str, **more: Any) -> Delete:
-    """Return the deletion of exactly this object, after reading it once more (T9)."""
+def deleted(
+    kind: Kind, obj: Object, why: str, also: frozenset[Ref] = frozenset(), **more: Any
+) -> Delete:
+    """Return the deletion of exactly this object, after reading it once more (T9).
+
+    Args:
+        kind: what it is.
+        obj: as it was seen.
+        why: one clause in the past tense.
+        also: what else has to be read afresh before it goes.
+        more: further fields of the write.
+    """
     return Delete(
         kind=kind,
         namespace=namespace_of(obj),
         name=name_of(obj),
         uid=uid_of(obj),
         why=why,
-        confirm=frozenset({ref(kind, obj)}),
+        confirm=frozenset({ref(kind, obj)}) | also,
         **more,
     )
 

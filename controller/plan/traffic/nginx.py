@@ -55,6 +55,9 @@ def is_closing_name(text: str) -> bool:
     return re.fullmatch(r"serinus-[0-9a-f]{32}", text, re.ASCII) is not None
 
 
+_HEADER_KEYS = ("canary-by-header", "canary-by-header-value", "canary-by-header-pattern")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nginx:
     """The keys of one annotation prefix, for one Service.
@@ -128,6 +131,18 @@ class Nginx:
         if not changes:
             return None
         return {**changes, names.CHANGED: changed_text(exposure, now)}
+
+    def closing_change(self, ingress: Object, now: datetime) -> dict[str, str | None] | None:
+        """Return the annotation changes that close the Ingress, None if it is seen closed.
+
+        Every door is named, also one that is not seen open: what is seen may be older than a door
+        that was opened since, and a patch that says nothing of it would leave it open.
+        """
+        changes = self.change(ingress, CLOSED, now)
+        if changes is None:
+            return None
+        doors: dict[str, str | None] = {self.key(name): None for name in _HEADER_KEYS}
+        return {**doors, **self.keys_for(CLOSED), **changes}
 
     def rules(self, main: Object, service: str, canary_service: str) -> list[dict[str, Any]]:
         """Return the rules of the canary Ingress: the main's paths to this Service only."""

@@ -90,7 +90,11 @@ def test_a_removal_of_capacity_is_conditional_and_read_afresh() -> None:
     (write,) = passed(shrinking(LONG, LONG)).on(DEPLOYMENT, CANARY)
     assert isinstance(write, Merge)
     assert write.patch["metadata"]["resourceVersion"] == "100"
-    assert {ref.name for ref in write.confirm} == {CANARY}
+    assert {(str(ref.kind), ref.name) for ref in write.confirm} == {
+        ("Deployment", CANARY),
+        ("EndpointSlice", CANARY),
+        ("Ingress", CANARY),
+    }
 
 
 def test_does_not_shrink_while_more_is_exposed_than_fewer_carry() -> None:

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from controller.api import names
-from controller.api.objects import DEPLOYMENT, ENDPOINT_SLICE, INGRESS, is_paused, stamp
+from controller.api.objects import (
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    INGRESS,
+    SERVICE,
+    is_paused,
+    stamp,
+)
 from controller.plan.observed import Observed, Pool, Ref
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.traffic.nginx import changed_text
@@ -28,6 +35,7 @@ from tests.controller.plan.worlds import (
     NAME,
     NAMESPACE,
     NOW,
+    PREFIX,
     V2,
     V3,
     canary,
@@ -86,6 +94,8 @@ def refs(service: str, deployment_name: str) -> frozenset[Ref]:
 
 BY_STABLE = refs(NAME, NAME)
 BY_CANARY = refs(CANARY, CANARY)
+BY_SERVICE = frozenset({Ref(kind=SERVICE, namespace=NAMESPACE, name=NAME)})
+BY_ROUTE = frozenset({Ref(kind=INGRESS, namespace=NAMESPACE, name=CANARY)})
 UN_PAUSED = (
     {"op": "test", "path": "/metadata/resourceVersion", "value": "100"},
     {"op": "remove", "path": "/spec/paused"},
@@ -114,7 +124,7 @@ def test_everybody_is_moved_once_the_canary_carries_everybody() -> None:
     (write,) = done.on(INGRESS, CANARY)
     assert isinstance(write, Merge)
     assert write.patch["metadata"]["resourceVersion"] == "100"
-    assert write.confirm == BY_CANARY
+    assert write.confirm == BY_CANARY | BY_SERVICE
     assert done.exposure == EVERYBODY
     assert done.told == ["WeightRaised"]
 
@@ -160,8 +170,26 @@ def test_the_approved_revision_is_let_go_exactly_as_it_was_read() -> None:
     assert done.does == [EDIT_STABLE]
     assert edits_of_stable(done) == UN_PAUSED
     (write,) = done.on(DEPLOYMENT, NAME)
-    assert write.confirm == BY_STABLE | BY_CANARY
+    assert write.confirm == BY_STABLE | BY_CANARY | BY_ROUTE | BY_SERVICE
     assert done.told == ["RollStarted"]
+
+
+def test_an_abort_after_the_approval_reads_afresh_whether_stable_rolls_already() -> None:
+    told_to_abort = {**TEN, names.ACTION: "abort"}
+    done = passed(running(told_to_abort, kept=APPROVED, pods=4, exposure=EVERYBODY))
+    (write,) = done.on(INGRESS, CANARY)
+    assert done.exposure == CLOSED
+    assert write.confirm == frozenset({Ref(kind=DEPLOYMENT, namespace=NAMESPACE, name=NAME)})
+
+
+def test_a_rule_of_somebody_else_is_not_written_again_in_the_shift() -> None:
+    """Nobody asks for it: with a configuration that cannot be read what stands is kept."""
+    odd = annotated(route(exposed(10)), {f"{PREFIX}/canary-by-header": "X-Account"})
+    odd = annotated(odd, {f"{PREFIX}/canary-by-header-pattern": ".*"})
+    world = put(approved(pods=4), INGRESS, odd)
+    done = passed(put(world, SERVICE, annotated(world.service or {}, {names.WEIGHT: "many"})))
+    assert done.exposure is not None
+    assert (done.exposure.header, done.exposure.suffix) == (None, "")
 
 
 @pytest.mark.parametrize("holding", ["AffinityOnMain", "RuleMismatch", "RouteMissing"])

@@ -286,7 +286,11 @@ def test_then_it_gets_the_newer_one_conditionally_and_read_afresh() -> None:
     (write,) = done.on(DEPLOYMENT, CANARY)
     assert isinstance(write, Merge)
     assert write.patch["metadata"]["resourceVersion"] == "100"
-    assert write.confirm
+    assert {(str(ref.kind), ref.name) for ref in write.confirm} == {
+        ("Deployment", CANARY),
+        ("EndpointSlice", CANARY),
+        ("Ingress", CANARY),
+    }
     assert write.patch["spec"]["replicas"] == 1
 
 

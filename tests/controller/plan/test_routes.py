@@ -23,6 +23,7 @@ from tests.controller.plan.worlds import (
     canary,
     exposed,
     ingress,
+    nginx,
     record,
     route,
     running,
@@ -57,6 +58,7 @@ def test_a_raise_is_conditional_on_the_version_and_read_afresh() -> None:
     assert {(str(ref.kind), ref.name) for ref in write.confirm} == {
         ("Deployment", CANARY),
         ("EndpointSlice", CANARY),
+        ("Service", NAME),
     }
 
 
@@ -70,6 +72,22 @@ def test_a_lowering_is_conditional_on_the_uid_only_and_touches_only_our_keys() -
         },
     }
     assert write.confirm == frozenset()
+
+
+def test_closing_names_every_door_for_the_cache_may_lag_behind_one() -> None:
+    write = only(passed(standing({names.WEIGHT: "0"}, exposed(20))).on(INGRESS, CANARY))
+    assert write.patch["metadata"] == {
+        "uid": uid("Ingress", CANARY),
+        "annotations": {
+            f"{PREFIX}/canary": "true",
+            f"{PREFIX}/canary-weight": "0",
+            f"{PREFIX}/canary-by-cookie": nginx().closing,
+            f"{PREFIX}/canary-by-header": None,
+            f"{PREFIX}/canary-by-header-value": None,
+            f"{PREFIX}/canary-by-header-pattern": None,
+            names.CHANGED: changed_text(CLOSED, NOW),
+        },
+    }
 
 
 def held(world: Observed) -> Observed:

@@ -208,7 +208,7 @@ def test_rules_and_weight_of_the_first_step_come_in_one_patch() -> None:
     assert done.plan.stage == "Starting"
     (write,) = done.on(INGRESS, CANARY)
     assert isinstance(write, Merge)
-    assert {ref.kind for ref in write.confirm} == {DEPLOYMENT, ENDPOINT_SLICE}
+    assert {ref.kind for ref in write.confirm} == {DEPLOYMENT, ENDPOINT_SLICE, SERVICE}
 
 
 def test_a_release_with_nothing_to_open_starts_all_the_same() -> None:

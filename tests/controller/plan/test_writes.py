@@ -137,6 +137,13 @@ def test_a_deletion_names_the_uid_and_is_read_afresh() -> None:
     )
 
 
+def test_a_deletion_may_rest_on_more_than_what_it_deletes() -> None:
+    more = frozenset({ref(INGRESS, ingress())})
+    assert deleted(DEPLOYMENT, deployment(), "why", more).confirm == more | {
+        ref(DEPLOYMENT, deployment())
+    }
+
+
 def test_a_plan_wants_confirmed_what_any_of_its_writes_wants() -> None:
     one, two = ref(DEPLOYMENT, deployment()), ref(INGRESS, ingress())
     write = Create(kind=INGRESS, obj=ingress(), why="why", confirm=frozenset({two}))

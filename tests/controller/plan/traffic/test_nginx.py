@@ -142,6 +142,26 @@ def test_makes_a_canary_again_of_what_somebody_switched_off() -> None:
     }
 
 
+def test_closing_what_is_closed_changes_nothing() -> None:
+    assert nginx().closing_change(route(), NOW) is None
+
+
+def test_closing_removes_what_does_not_belong_there_too() -> None:
+    drifted = annotated(route(exposed(5, frozenset({"alice"}))), keys(rewrite_target="/x"))
+    assert nginx().closing_change(drifted, NOW) == {
+        **keys(canary="true", canary_weight="0", canary_by_cookie=CLOSING),
+        **dict.fromkeys(
+            keys(
+                canary_by_header="",
+                canary_by_header_value="",
+                canary_by_header_pattern="",
+                rewrite_target="",
+            )
+        ),
+        names.CHANGED: changed_text(CLOSED, NOW),
+    }
+
+
 def test_keeps_the_class_annotation_of_its_own_object() -> None:
     by_annotation = annotated(route(), {names.INGRESS_CLASS: "nginx"})
     assert nginx().change(by_annotation, CLOSED, NOW) is None
