@@ -59,7 +59,10 @@ class World(Kubectl):
         judge: what the invariants found; a finding ends the story at the next look.
         trace: every change of the store, with its time.
         metrics: what the proxy counts; the controller knows of it only in a metered world.
+        probe_seconds: between two readiness probes of a pod.
     """
+
+    probe_seconds = PROBE_SECONDS
 
     def __init__(
         self,
@@ -370,7 +373,7 @@ class World(Kubectl):
             clock=self._clock,
             rng=rng,
             delays=Delays(deployments=0.05, replicasets=0.05, endpointslices=0.1),
-            pace=Pace(start=POD_START_SECONDS, termination=1.0, probe=PROBE_SECONDS),
+            pace=Pace(start=POD_START_SECONDS, termination=1.0, probe=self.probe_seconds),
         )
 
     def _client(self) -> Any:

@@ -16,6 +16,8 @@ from e2e.bed.apiserver.trees import JsonObject
 Tree: TypeAlias = dict[str, Any]
 
 SELF = "."
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+"""`json.dumps` makes one anew for each call that is not by default."""
 _UNOWNED_ROOT = frozenset({"apiVersion", "kind"})
 _UNOWNED_METADATA = frozenset(
     {
@@ -65,11 +67,11 @@ def ownable(obj: JsonObject, subresource: str = "") -> JsonObject:
 def item_element(keys: tuple[str, ...], item: Any) -> str:
     """Return the path element of one item of a list that merges."""
     if not keys:
-        return "v:" + json.dumps(item, separators=(",", ":"))
+        return "v:" + _COMPACT.encode(item)
     named = {key: item[key] for key in keys if isinstance(item, dict) and key in item}
     if "protocol" in keys:
         named.setdefault("protocol", "TCP")
-    return "k:" + json.dumps(named, separators=(",", ":"))
+    return "k:" + _COMPACT.encode(named)
 
 
 def children(kind: str, value: Any, path: Path) -> Iterator[tuple[str, Any, Path]]:

@@ -9,11 +9,18 @@ JsonObject: TypeAlias = dict[str, Any]
 
 def clone(value: Any) -> Any:
     """Copy a JSON value; several times faster than `copy.deepcopy`."""
-    if isinstance(value, dict):
-        return {key: clone(child) for key, child in value.items()}
-    if isinstance(value, list | tuple):
+    kind = type(value)
+    if kind is dict:
+        return {
+            key: clone(child) if type(child) in _NESTED else child for key, child in value.items()
+        }
+    if kind in _NESTED:
         return [clone(child) for child in value]
     return value
+
+
+_NESTED = frozenset({dict, list, tuple})
+"""What holds other values; asking for the type costs a fraction of `isinstance`."""
 
 
 def stamp(seconds: float) -> str:

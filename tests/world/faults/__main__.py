@@ -7,17 +7,19 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from tests.world.faults import model, seeded
 from tests.world.faults.bugs import BUGS
 from tests.world.faults.director import Outcome
 from tests.world.faults.plan import line_of, plan_in
 from tests.world.faults.rows import ROWS, STRIDES
-from tests.world.faults.suite import again, outcomes
+from tests.world.faults.suite import CALM, Tale, again, tales
 from tests.world.faults.workloads import BY_NAME
 
 TITLES = {
+    CALM: "stories without faults",
     "A": "crash at each write",
     "B": "bad answers to writes",
     "C": "watches that lie",
@@ -26,6 +28,7 @@ TITLES = {
     "F": "another writer in between",
     "G": "one field mutated",
     "H": "people's operations",
+    "S": "starts in a world that has changed",
     "R": "random schedules",
 }
 
@@ -35,13 +38,16 @@ def main(argv: Sequence[str]) -> int:
     options = _options(argv)
     if options.seed:
         return _replay(options.seed)
+    began = time.monotonic()
     wrong, runs = _rows(options)
     told = ""
     if options.only in {"", "seeded"}:
         caught, known = _seeded(options.jobs)
         told, wrong = f"; seeded {caught} of {known}", wrong + known - caught
     if options.only in {"", "model"}:
-        wrong += _model(options.states)
+        wrong += _model(options)
+    spent = sum(os.times()[:4])
+    _say(f"took {time.monotonic() - began:.0f} s, and {spent:.0f} s of processor time")
     _say(f"faults: {runs} runs, {wrong} violations{told}")
     return 1 if wrong else 0
 
@@ -53,9 +59,25 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--workloads", default="", help="names, with commas; all by default")
     parser.add_argument("--every", type=int, default=0, help="take every so many-th plan of a row")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="processes at once")
-    parser.add_argument("--states", type=int, default=2000, help="of the model, in each script")
+    parser.add_argument("--states", type=int, default=0, help="of the model, at most; 0 for all")
     parser.add_argument("--only", default="", choices=["", "rows", "seeded", "model"])
     return parser.parse_args(argv)
+
+
+@dataclass(slots=True)
+class _Line:
+    """One line of the table: plans there are, runs, runs that were wrong, processor seconds."""
+
+    plans: int = 0
+    runs: int = 0
+    wrong: int = 0
+    seconds: float = 0.0
+
+    def count(self, outcome: Outcome) -> None:
+        """Add a run."""
+        self.runs += 1
+        self.wrong += bool(outcome.wrong)
+        self.seconds += outcome.seconds
 
 
 def _rows(options: argparse.Namespace) -> tuple[int, int]:
@@ -63,20 +85,33 @@ def _rows(options: argparse.Namespace) -> tuple[int, int]:
     if options.only not in {"", "rows"}:
         return 0, 0
     names = options.workloads.split(",") if options.workloads else list(BY_NAME)
-    wrong, runs = 0, 0
-    _say(f"{'row':4}{'what':38}{'runs':>7}{'violations':>12}{'CPU s':>9}{'seconds':>9}")
-    for row in options.rows:
-        stride = options.every or STRIDES[row]
-        began, seconds, seen, bad = time.monotonic(), 0.0, 0, 0
-        for outcome in outcomes(names, row, stride=stride, jobs=options.jobs):
-            seen, seconds = seen + 1, seconds + outcome.seconds
-            bad += bool(outcome.wrong)
-            if outcome.wrong:
-                show(outcome)
-        took = time.monotonic() - began
-        _say(f"{row:4}{TITLES[row]:38}{seen:7}{bad:12}{seconds:9.0f}{took:9.0f}")
-        wrong, runs = wrong + bad, runs + seen
-    return wrong, runs
+    strides = {row: options.every or STRIDES[row] for row in options.rows}
+    lines = {row: _Line() for row in (CALM, *strides)}
+    for tale in tales(names, strides, jobs=options.jobs):
+        _count(tale, lines)
+    _say(f"{'row':4}{'what':34}{'plans':>7}{'runs':>7}{'violations':>12}{'CPU s':>8}{'ms/run':>8}")
+    for row, line in lines.items():
+        each = 1000 * line.seconds / max(1, line.runs)
+        _say(
+            f"{row:4}{TITLES[row]:34}{line.plans:7}{line.runs:7}{line.wrong:12}"
+            f"{line.seconds:8.0f}{each:8.0f}"
+        )
+    return sum(line.wrong for line in lines.values()), sum(line.runs for line in lines.values())
+
+
+def _count(tale: Tale, lines: Mapping[str, _Line]) -> None:
+    """Add a story to the table, and say that it was told."""
+    began = sum(line.seconds for line in lines.values())
+    lines[CALM].plans += 1
+    for row, plans in tale.plans.items():
+        lines[row].plans += plans
+    for outcome in tale.outcomes:
+        lines[outcome.plan.row].count(outcome)
+        if outcome.wrong:
+            show(outcome)
+    seconds = sum(line.seconds for line in lines.values()) - began
+    wrong = sum(bool(outcome.wrong) for outcome in tale.outcomes)
+    _say(f"    {tale.workload:18}{len(tale.outcomes):6} runs, {wrong} wrong, {seconds:.0f} CPU s")
 
 
 def _seeded(jobs: int) -> tuple[int, int]:
@@ -89,20 +124,22 @@ def _seeded(jobs: int) -> tuple[int, int]:
     return caught, len(BUGS)
 
 
-def _model(most: int) -> int:
+def _model(options: argparse.Namespace) -> int:
     """Visit the states of the small model; return how many violations there were."""
     wrong = 0
     for processes in (1, 2):
-        began = time.monotonic()
-        seen = model.explored(processes=processes, most=most)
-        whole = "all of them" if seen.is_whole else "not all of them"
-        _say(
-            f"model: {processes} active, {seen.states} states ({whole}), {seen.passes} passes, "
-            f"{len(seen.wrong)} violations, {time.monotonic() - began:.0f} s"
-        )
-        for line in seen.wrong[:10]:
-            _say(f"  {line}")
-        wrong += len(seen.wrong)
+        for script in model.SCRIPTS:
+            began = time.process_time()
+            seen = model.explored([script], processes=processes, most=options.states or None)
+            whole = "all of them" if seen.is_whole else "not all of them"
+            _say(
+                f"model: {processes} active, {script}: {seen.states} states ({whole}), "
+                f"{seen.worlds} clusters, {seen.steps} steps, {seen.ends} ends, "
+                f"{len(seen.wrong)} violations, {time.process_time() - began:.0f} CPU s"
+            )
+            for line in seen.wrong[:10]:
+                _say(f"  {line}")
+            wrong += len(seen.wrong)
     return wrong
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.world.faults.farend import Asked, Session
-from tests.world.faults.plan import Fault, Plan
+from tests.world.faults.plan import Fault, Plan, line_of
 from tests.world.faults.world import FaultyWorld
 from tests.world.world import World
 
@@ -207,7 +207,7 @@ class Outcome:
 def reported(path: Path, plan: Plan, wrong: list[str], hit: list[str], began: float) -> None:
     """Add an outcome to the file that all processes share."""
     told: dict[str, Any] = {
-        "plan": plan.written(),
+        "plan": line_of(plan),
         "wrong": [line[:6000] for line in wrong[:12]],
         "seconds": time.process_time() - began,
         "hit": hit,

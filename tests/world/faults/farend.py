@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, Protocol, Self
@@ -46,6 +46,7 @@ class Asked:
     Attributes:
         verb: get, list, watch, create, update, patch or delete.
         form: of a patch: json or merge.
+        at: when it was sent; it may be on its way for long.
         nth: how many of the same verb, kind and name came before, plus one.
     """
 
@@ -55,6 +56,7 @@ class Asked:
     form: str
     body: Any
     nth: int
+    at: float
 
     @property
     def kind(self) -> str:
@@ -302,14 +304,13 @@ class Session:
         body = json.loads(data) if data else None
         verb = VERBS.get(method) or _reading(place, query)
         form = PATCH_TYPES.get(headers.get("Content-Type", ""), "") if verb == "patch" else ""
-        asked = Asked(verb=verb, place=place, query=query, form=form, body=body, nth=0)
+        at = self.far.elapsed()
+        asked = Asked(verb=verb, place=place, query=query, form=form, body=body, nth=0, at=at)
         key = (verb, asked.kind, asked.name)
         self.far.seen[key] += 1
         part = f"/{place.subresource}" if place.subresource else ""
         self.far.asked.add((verb, asked.kind + part))
-        return Asked(
-            verb=verb, place=place, query=query, form=form, body=body, nth=self.far.seen[key]
-        )
+        return replace(asked, nth=self.far.seen[key])
 
     def _note_read(self, asked: Asked) -> None:
         if not asked.is_write:

@@ -127,6 +127,8 @@ def judged(world: FaultyWorld, plan: Plan, reference: Reference | None, began: f
         wrong += _differences(reference, end_of(world))
         wrong += _too_many(reference, writes_of(world), len(plan.faults))
         wrong += _too_late(reference, plan, world.now - began)
+    if not plan.faults:
+        wrong += [f"slow: {line}" for line in world.reactions.slow]
     wrong += _noise(world)
     wrong += [f"authority: {one}" for one in allowed(sorted(world.far.asked), RBAC)]
     wrong += _leaked(world)

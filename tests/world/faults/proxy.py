@@ -55,6 +55,7 @@ class Proxy:
     Attributes:
         lost: one line for each moment at which requests were lost.
         checks: how many combinations were looked at.
+        excused: pods that somebody else takes away, which is not judged.
     """
 
     nginx: Callable[[str, str], Nginx]
@@ -65,10 +66,10 @@ class Proxy:
     pods_kept: Callable[[], int]
     lost: list[str] = field(default_factory=list)
     checks: int = 0
+    excused: set[str] = field(default_factory=set)
     _routes: dict[str, Timeline] = field(default_factory=dict)
     _ready: dict[str, Timeline] = field(default_factory=dict)
     _gone: dict[str, float] = field(default_factory=dict)
-    _excused: set[str] = field(default_factory=set)
     _homes: dict[str, str] = field(default_factory=dict)
 
     def noticed(self, kind: str, new: Any, old: Any) -> None:
@@ -80,12 +81,6 @@ class Proxy:
         }.get(kind)
         if note is not None:
             note(new, old)
-
-    def excuse_pods(self) -> None:
-        """Take note that somebody takes pods away: those that are there now are not judged."""
-        for line in self._ready.values():
-            for _, pods in line.entries[-1:]:
-                self._excused |= pods
 
     def _note_route(self, new: Any, old: Any) -> None:
         obj = new or old
@@ -130,7 +125,7 @@ class Proxy:
             track = labels_of(new or old).get(names.TRACK, "stable")
             stays = self.pods_kept() > 0  # some go under traffic, as in any scaling down
             if stays if track == "canary" else not self.is_ours_to_answer():
-                self._excused.add(name)
+                self.excused.add(name)
 
     def look(self) -> None:
         """Judge the present moment, which may be long after the last change."""
@@ -153,7 +148,7 @@ class Proxy:
         line = self._ready.get(backend)
         for pods in line.within(now - LAG_SECONDS) if line is not None else ():
             self.checks += 1
-            dead = sorted(pod for pod in pods - self._excused if self._is_dead(pod, now))
+            dead = sorted(pod for pod in pods - self.excused if self._is_dead(pod, now))
             if dead:
                 self.lost.append(
                     f"{now:.2f} {service}: {exposure} by a proxy that lags meets {dead}, gone for "

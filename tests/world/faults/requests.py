@@ -17,13 +17,16 @@ def flaws(
     asked: Asked,
     reads: Sequence[tuple[float, str, str, str]],
     change: tuple[str, Any, Any],
-    now: float,
 ) -> list[str]:
-    """Return what is wrong with the request behind a change of the store."""
+    """Return what is wrong with the request behind a change of the store.
+
+    What it rests on is judged as of its sending: nobody answers for how long it is on its way, and
+    against that a raise has its version and a delete its uid.
+    """
     kind, new, old = change
     recent = set()
     for at, verb, what, name in reversed(reads):
-        if at < now - FRESH_SECONDS:
+        if at < asked.at - FRESH_SECONDS:
             break
         recent.add((verb, what, name))
     obj = new if new is not None else old

@@ -155,6 +155,25 @@ def operations(workload: str, _: Sequence[Place], seconds: float) -> Iterator[Pl
         yield Plan(row="H", workload=workload, faults=faults, seed=seed)
 
 
+def absences(workload: str, _: Sequence[Place], seconds: float) -> Iterator[Plan]:
+    """Row S: the controller is away, the world goes on, and it starts in what it finds then.
+
+    What it finds may be anything that a cluster can be in: the middle of a release, changed by
+    people and by chance, with nobody's memory of how it came about.
+    """
+    for seed in range(24):
+        chance = random.Random(f"{workload} {seed} S")
+        at, away = chance.uniform(0, seconds), chance.uniform(5, 55)
+        end = Fault(verb="time", at=round(at, 1), do="crash", seconds=round(away, 1))
+        deeds = [chance.choice(chance.choice((OPERATIONS, MUTATIONS))) for _ in range(3)]
+        moments = sorted(round(at + chance.uniform(0.1, away), 1) for _ in deeds)
+        faults = [
+            Fault(verb="time", at=moment, do="deed", value=deed)
+            for moment, deed in zip(moments, deeds, strict=True)
+        ]
+        yield Plan(row="S", workload=workload, faults=(end, *faults), seed=seed)
+
+
 def schedules(workload: str, points: Sequence[Place], seconds: float) -> Iterator[Plan]:
     """Row R: several faults of any kind at any place."""
     pool = [
@@ -181,18 +200,25 @@ ROWS: Mapping[str, Row] = {
     "F": writers,
     "G": mutations,
     "H": operations,
+    "S": absences,
     "R": schedules,
 }
 
 STRIDES: Mapping[str, int] = {
     "A": 1,
-    "B": 4,
-    "C": 3,
-    "D": 4,
-    "E": 10,
-    "F": 5,
-    "G": 3,
-    "H": 1,
+    "B": 8,
+    "C": 4,
+    "D": 6,
+    "E": 12,
+    "F": 8,
+    "G": 4,
+    "H": 3,
+    "S": 1,
     "R": 2,
 }
-"""Of each row every so many-th plan is run; `--every 1` runs them all."""
+"""Of each row every so many-th plan is run, so that all of it ends within a quarter of an hour.
+
+Row A is whole: what a death leaves behind depends on the one write at which it came. Bad answers,
+time travel and other writers are thinned more, as one write's plans of a row differ little and
+each story begins with another one. `--every 1` runs them all.
+"""

@@ -5,6 +5,7 @@ They live here, and nothing of them in what is shipped. Every bug is a small cha
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -76,7 +77,7 @@ def _tale(
         if not rows:
             reported(path, calm, _calm(name, known), [], 0.0)
             return
-        made = plans_of(name, known, rows, stride=bug.stride)
+        made = chain(*(plans_of(name, known, row)[:: bug.stride] for row in rows))
         plans = [plan for plan in made if bug.only in {"", plan.faults[0].do}][:most]
         run(workload, plans, known, path, jobs, lambda: any(it.wrong for it in read(path)))
 

@@ -1,29 +1,32 @@
 """Runs plans: every workload once without faults, and from there every plan in its own process."""
 
+import gc
 import json
 import os
 import sys
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-
-import yaml
 
 from e2e.bed.apiserver.errors import ApiError
 from tests.world.faults import oracles, rows
 from tests.world.faults.deeds import DEEDS
 from tests.world.faults.director import Director, Outcome, Place, failure, reported
-from tests.world.faults.plan import Plan, plan_of
+from tests.world.faults.plan import Plan, plan_in
 from tests.world.faults.workloads import BY_NAME, Workload, prepared, rest
 from tests.world.faults.world import FaultyWorld
 from tests.world.kubectl import KubectlError
 
-Change = Callable[[], object]
+QUIET_SECONDS = 70.0
+"""A story ends when nothing was written for so long (`World.settle`)."""
+CALM = "-"
+"""The row of a story without faults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +38,6 @@ class Told:
     wrong: list[str]
 
 
-def _nothing() -> None:
-    return
-
-
 def told(workload: Workload) -> Told:
     """Tell a story without faults, in this process."""
     with prepared(workload) as world:
@@ -47,7 +46,7 @@ def told(workload: Workload) -> Told:
         workload.story(world)
         reference = oracles.reference_of(world, director.began)
         points = list(director.points)
-        plan = Plan(row="-", workload=workload.name, faults=())
+        plan = Plan(row=CALM, workload=workload.name, faults=())
         return Told(
             reference=reference,
             points=points,
@@ -64,6 +63,9 @@ def run(
     is_enough: Callable[[], bool] = lambda: False,
 ) -> None:
     """Tell a story with every plan, each in a process of its own; outcomes go to a file."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # a story is short, and what is collected here is copied for every run
     world = prepared(workload)
     branches: dict[Place, list[Plan]] = defaultdict(list)
     timed = [plan for plan in plans if plan.faults[0].verb == "time"]
@@ -106,12 +108,22 @@ def _tell(workload: Workload, world: FaultyWorld) -> None:
         rest(world)
 
 
+def _wait_for_faults(world: FaultyWorld, plan: Plan, began: float) -> None:
+    """Let come to pass what was planned for after the story's end, and the world rest again."""
+    timed = [fault.at + fault.seconds for fault in plan.faults if fault.verb == "time"]
+    left = began + max(timed, default=0.0) - world.now
+    if left > -QUIET_SECONDS:
+        world.run(max(0.0, left) + 1.0)
+        rest(world)
+
+
 def _wrong(workload: Workload, director: Director, known: Told) -> list[str]:
     world = director.world
     try:
         _tell(workload, world)
         if director.plan is None:
             return []
+        _wait_for_faults(world, director.plan, director.began)
         return oracles.judged(world, director.plan, known.reference, director.began)
     except BaseException:
         if director.plan is None:
@@ -119,11 +131,14 @@ def _wrong(workload: Workload, director: Director, known: Told) -> list[str]:
         return [failure(), *oracles.findings(world)]
 
 
-def plans_of(workload: str, known: Told, wanted: Iterable[str], stride: int = 1) -> Iterator[Plan]:
-    """Yield the plans of some rows over one story; every so many-th of each row."""
-    for row in wanted:
-        made = rows.ROWS[row](workload, known.points, known.reference.seconds)
-        yield from list(made)[hash_of(workload) % stride :: stride]
+def plans_of(workload: str, known: Told, row: str) -> list[Plan]:
+    """Return the plans of a row over one story."""
+    return list(rows.ROWS[row](workload, known.points, known.reference.seconds))
+
+
+def sampled(workload: str, plans: Sequence[Plan], stride: int) -> Sequence[Plan]:
+    """Return every so many-th plan; each story begins with another one."""
+    return plans[hash_of(workload) % stride :: stride]
 
 
 def hash_of(text: str) -> int:
@@ -157,39 +172,49 @@ def isolated(work: Callable[[], Any]) -> Any:
     return json.loads(text)
 
 
-def outcomes(
-    workloads: Iterable[str],
-    wanted: Sequence[str],
-    *,
-    stride: int = 1,
-    jobs: int = 2,
-    most: int | None = None,
-) -> Iterator[Outcome]:
-    """Run the plans of these rows over these stories, and yield what became of each."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tale:
+    """What became of one story, told without faults and with all of its plans.
+
+    Attributes:
+        plans: how many plans each row has for it, those that were left out included.
+        outcomes: of every run, the one without faults first.
+    """
+
+    workload: str
+    plans: Mapping[str, int]
+    outcomes: tuple[Outcome, ...]
+
+
+def tales(workloads: Iterable[str], strides: Mapping[str, int], *, jobs: int = 2) -> Iterator[Tale]:
+    """Run the plans of these rows over these stories, every so many-th of each row.
+
+    All plans of a story part from one telling of it: that costs less than one for each row.
+    """
     with TemporaryDirectory() as folder:
         for name in workloads:
             path = Path(folder) / name
             path.touch()
-            isolated(lambda name=name, path=path: _all(name, wanted, stride, jobs, path, most))  # type: ignore[misc]
-            yield from read(path)
+            plans = isolated(lambda name=name, path=path: _all(name, strides, jobs, path))  # type: ignore[misc]
+            yield Tale(workload=name, plans=plans, outcomes=tuple(read(path)))
 
 
-def _all(
-    name: str, wanted: Sequence[str], stride: int, jobs: int, path: Path, most: int | None
-) -> None:
+def _all(name: str, strides: Mapping[str, int], jobs: int, path: Path) -> dict[str, int]:
     workload = BY_NAME[name]
     known = told(workload)
-    calm = Plan(row="-", workload=name, faults=())
-    reported(path, calm, known.wrong, [], time.process_time())
-    plans = list(plans_of(name, known, wanted, stride))
-    run(workload, plans[:most], known, path, jobs)
+    calm = Plan(row=CALM, workload=name, faults=())
+    reported(path, calm, known.wrong, [], 0.0)
+    made = {row: plans_of(name, known, row) for row in strides}
+    chosen = [sampled(name, plans, strides[row]) for row, plans in made.items()]
+    run(workload, [*chain(*chosen)], known, path, jobs)
+    return {row: len(plans) for row, plans in made.items()}
 
 
 def read(path: Path) -> Iterator[Outcome]:
     """Yield what a file tells."""
     for line in path.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
-        plan = plan_of(yaml.safe_load(entry["plan"]))
+        plan = plan_in(entry["plan"])
         yield Outcome(plan=plan, wrong=entry["wrong"], seconds=entry["seconds"], hit=entry["hit"])
 
 

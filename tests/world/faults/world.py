@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from controller.api.objects import LEASE
+from controller.api.objects import LEASE, name_of
 from controller.plan.decide import decide
 from controller.plan.observed import Parameters
 from controller.reconciler import Decide
@@ -17,11 +17,13 @@ from tests.world.faults.farend import FarEnd, Session
 from tests.world.faults.instance import Instance
 from tests.world.faults.plan import Fault
 from tests.world.faults.proxy import Proxy
+from tests.world.faults.reactions import Reactions
 from tests.world.faults.requests import flaws
 from tests.world.kubectl import NAME, NAMESPACE
 from tests.world.world import World
 
 SEEN_BY_PROXIES = frozenset({"ingresses", "endpointslices", "pods"})
+WATCHED_FOR_REACTIONS = frozenset({"ingresses", "endpointslices", "services"})
 LOOKS = (1.3, 6.5)
 """How long after a change a proxy that has not heard of it would harm somebody."""
 LEASE_PLACE = ("kube-system", "serinus")
@@ -48,8 +50,12 @@ class FaultyWorld(World):
         far: the API server as the controllers see it.
         instances: every process there ever was.
         complaints: errors that were logged.
+        reactions: how soon it acted on what cannot wait.
         is_lenient: people do what they like, so stories need not go as they are told.
     """
+
+    probe_seconds = 600.0
+    """Here pods crash and go; none fails a probe that it has passed once."""
 
     def __init__(
         self,
@@ -75,14 +81,14 @@ class FaultyWorld(World):
             pods_kept=self._canary_pods_kept,
             full=lambda service: self.judge.scene.full(NAMESPACE, service),
         )
+        self.reactions = Reactions(scene=self.judge.scene, elapsed=self._loop.time)
         self.store.subscribe(self._proxied)
 
     def _noticed(self, event: str, kind: str, new: Any, old: Any) -> None:
         super()._noticed(event, kind, new, old)
         if self.far.is_writing and self.far.current is not None:
-            found = flaws(
-                self.judge.scene, self.far.current, self.far.reads, (kind, new, old), self.now
-            )
+            change = (kind, new, old)
+            found = flaws(self.judge.scene, self.far.current, self.far.reads, change)
             self.judge.findings += [f"{self.now:.2f} {flaw}" for flaw in found]
 
     def _rolls_by_us(self) -> bool:
@@ -101,6 +107,8 @@ class FaultyWorld(World):
         return 0 if is_rolling else int(canary["spec"].get("replicas", 1))
 
     def _proxied(self, _event: str, kind: str, new: Any, old: Any) -> None:
+        if kind in WATCHED_FOR_REACTIONS:
+            self.reactions.look(NAMESPACE, NAME)
         if kind in SEEN_BY_PROXIES:
             self.proxy.noticed(kind, new, old)
             for seconds in LOOKS:
@@ -112,31 +120,48 @@ class FaultyWorld(World):
         self._look()
         return came
 
+    def _excuse_pods(self) -> None:
+        """Take note that somebody takes pods away: those that are there now, ready or not."""
+        self.proxy.excused |= {name_of(pod) for pod in self.store.list("pods", NAMESPACE)}
+
     def disturbed(self) -> None:
         """Take note that somebody takes pods away."""
         self.judge.disturbed()
-        self.proxy.excuse_pods()
+        self._excuse_pods()
 
     def delete(self, kind: str, name: str = NAME) -> None:
         """`kubectl delete`; what goes with it is the person's doing."""
-        self.proxy.excuse_pods()
+        self._excuse_pods()
         super().delete(kind, name)
 
     def edit(self, kind: str, change: Callable[[Any], object], *, name: str = NAME) -> None:
         """`kubectl edit`; what a Deployment then does with its pods is the person's doing."""
         if kind == "deployments":
-            self.proxy.excuse_pods()
+            self._excuse_pods()
         super().edit(kind, change, name=name)
 
     def crash_pod(self, pod: Any) -> None:
         """Let a pod's process die."""
-        self.proxy.excuse_pods()
+        self._excuse_pods()
         super().crash_pod(pod)
 
     def scale(self, replicas: int, *, name: str = NAME, manager: str = "kubectl") -> None:
         """`kubectl scale`; the pods that go are whoever's did it."""
-        self.proxy.excuse_pods()
+        self._excuse_pods()
         super().scale(replicas, name=name, manager=manager)
+
+    async def _until(self, holds: Callable[[], object], end: float) -> bool:
+        """Look whenever something changed, and in between not at all: only changes are awaited."""
+        timer = self._loop.call_at(end, self._bell.set)
+        try:
+            while not holds():
+                if self._loop.time() >= end:
+                    return False
+                self._bell.clear()
+                await self._bell.wait()
+            return True
+        finally:
+            timer.cancel()
 
     @property
     def far(self) -> FarEnd:
