@@ -8,22 +8,13 @@ import yaml
 from tests.world.faults.__main__ import show
 from tests.world.faults.bugs import BUGS
 from tests.world.faults.director import Outcome
-from tests.world.faults.model import SCRIPTS, explored
+from tests.world.faults.model import explored
 from tests.world.faults.plan import Plan, line_of, plan_in, plan_of
 from tests.world.faults.rows import ROWS
 from tests.world.faults.seeded import hunted
 from tests.world.faults.suite import again, tales
 
-SLICED = (
-    "abort-canary",
-    "promote",
-    "leave-canary",
-    "accounts",
-    "ramp",
-    "newer",
-    "abort-starting",
-    "checks-fail",
-)
+SLICED = ("abort-canary", "promote", "accounts", "ramp", "checks-fail")
 SLICE = {"A": 19, "B": 61, "C": 29, "E": 97, "S": 12, "R": 57}
 """Of each row every so many-th plan; `make faults` has all stories, and row A whole."""
 KEPT = sorted((Path(__file__).parent / "plans").glob("*.yaml"))
@@ -43,7 +34,7 @@ def test_a_slice_of_the_plans_harms_nobody(workload: str) -> None:
     assert not any(outcome.wrong for outcome in tale.outcomes), told(list(tale.outcomes))
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", ["abort", "down"])
 def test_one_process_that_dies_anywhere_harms_nobody_in_any_state_of_the_model(script: str) -> None:
     seen = explored([script], processes=1)
     assert (seen.wrong, seen.is_whole) == ([], True)

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.world.faults import model, seeded
-from tests.world.faults.bugs import BUGS
 from tests.world.faults.director import Outcome
 from tests.world.faults.plan import line_of, plan_in
 from tests.world.faults.rows import ROWS, STRIDES
@@ -60,6 +59,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=0, help="take every so many-th plan of a row")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="processes at once")
     parser.add_argument("--states", type=int, default=0, help="of the model, at most; 0 for all")
+    parser.add_argument("--active", type=int, default=1, help="processes of the model, 1 or 2")
     parser.add_argument("--only", default="", choices=["", "rows", "seeded", "model"])
     return parser.parse_args(argv)
 
@@ -121,13 +121,13 @@ def _seeded(jobs: int) -> tuple[int, int]:
         caught += found is not None
         by = f"{found.oracle}, run {found.run}: {found.plan}" if found else "NOT CAUGHT"
         _say(f"seeded {name:36}{by}")
-    return caught, len(BUGS)
+    return caught, len(seeded.ALL)
 
 
 def _model(options: argparse.Namespace) -> int:
     """Visit the states of the small model; return how many violations there were."""
     wrong = 0
-    for processes in (1, 2):
+    for processes in range(1, options.active + 1):
         for script in model.SCRIPTS:
             began = time.process_time()
             seen = model.explored([script], processes=processes, most=options.states or None)

@@ -11,10 +11,12 @@ from tempfile import TemporaryDirectory
 
 from tests.world.faults.bugs import BUGS, Bug
 from tests.world.faults.director import failure, reported
+from tests.world.faults.later import LATER
 from tests.world.faults.plan import Plan
 from tests.world.faults.suite import Told, alone, isolated, plans_of, read, run, told
 from tests.world.faults.workloads import BY_NAME
 
+ALL = (*BUGS, *LATER)
 LIMIT = 500
 """Runs within which a bug has to be caught."""
 FIRST = ("promote", "abort-canary", "ramp", "flapping", "newer", "promote-pause", "scaled")
@@ -30,7 +32,7 @@ class Caught:
     plan: Plan
 
 
-def hunted(jobs: int, bugs: Sequence[Bug] = BUGS) -> Iterator[tuple[str, Caught | None]]:
+def hunted(jobs: int, bugs: Sequence[Bug] = ALL) -> Iterator[tuple[str, Caught | None]]:
     """Look for every bug in turn; yield its name and how it was caught."""
     known: dict[str, Told] = {}
     for bug in bugs:

@@ -288,6 +288,28 @@ def _flapping(world: FaultyWorld) -> None:
     rest(world)
 
 
+def _falling(world: FaultyWorld) -> None:
+    """The third fall of a release ends it (safety.md section 4, short canary)."""
+    ship(world)
+    for fall in range(3):
+        for pod in world.pods("canary"):
+            world.crash_pod(pod)
+        world.run(1)
+        done = "Aborted" if fall == 2 else "Canary"
+        wait(world, lambda done=done: world.stage() == done and world.weight() in {50, None}, done)  # type: ignore[misc]
+    rest(world)
+
+
+def _newer_approved(world: FaultyWorld) -> None:
+    """An approval is of one revision: the next template is not promoted by it."""
+    ship(world)
+    act(world, "promote:REV")
+    wait(world, lambda: world.weight() == 100, "weight 100")
+    world.set_image("v3")
+    wait(world, lambda: world.tags("canary").get("v3") and world.accounts(), "the newer canary")
+    rest(world)
+
+
 def _crash_looping(world: FaultyWorld) -> None:
     world.annotate(ready_deadline="60s")
     world.hold_new_pods()
@@ -361,6 +383,8 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload(name="scaled", story=_scaled),
     Workload(name="lowered", story=_lowered),
     Workload(name="flapping", story=_flapping),
+    Workload(name="falling", story=_falling),
+    Workload(name="newer-approved", story=_newer_approved),
     Workload(name="crash-looping", story=_crash_looping),
     Workload(name="checks-pass", story=_checks_pass, how=METERED),
     Workload(name="checks-fail", story=_checks_fail, how=METERED),
