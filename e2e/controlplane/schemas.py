@@ -1,6 +1,7 @@
 """Writes down the fields of the emulator's kinds as the real server publishes them.
 
-`python -m e2e.controlplane.schemas` writes the file that the emulator reads.
+`python -m e2e.controlplane.schemas` writes the file that the emulator reads; every differential
+run holds it against its server.
 """
 
 import asyncio
@@ -33,6 +34,10 @@ _SCALARS = {"boolean": "bool", "number": "number", "object": "any"}
 Json = dict[str, Any]
 
 
+class OldSchemasError(Exception):
+    """The emulator knows other fields than the server."""
+
+
 async def published(client: httpx.AsyncClient) -> Json:
     """Ask a server for the fields of every built-in kind.
 
@@ -55,6 +60,30 @@ async def published(client: httpx.AsyncClient) -> Json:
             types[name] = _type(short[name])
             waiting += _referred(types[name])
     return {"kinds": kinds, "types": dict(sorted(types.items()))}
+
+
+def hold(found: Json) -> None:
+    """Hold the emulator's file against what a server publishes.
+
+    Raises:
+        OldSchemasError: Where they differ; names what does.
+    """
+    names = differing(json.loads(FILE.read_text()), found)
+    if names:
+        raise OldSchemasError(
+            f"{FILE.name} is not what the server publishes: {', '.join(names)}; "
+            "`python -m e2e.controlplane.schemas` writes it anew"
+        )
+
+
+def differing(kept: Json, found: Json) -> list[str]:
+    """Name each kind and each type that two tables do not describe alike."""
+    return [
+        name
+        for part in ("kinds", "types")
+        for name in sorted({*kept[part], *found[part]})
+        if kept[part].get(name) != found[part].get(name)
+    ]
 
 
 def written(found: Json) -> str:

@@ -15,6 +15,7 @@ import httpx
 from e2e.bed.apiserver.server import ApiServer
 from e2e.controlplane.build import CannotBuildError, built
 from e2e.controlplane.credentials import Credentials
+from e2e.controlplane.schemas import OldSchemasError, hold, published
 from e2e.controlplane.servers import Servers
 from e2e.differential.run import Run
 from e2e.differential.side import Side
@@ -53,11 +54,16 @@ def _new_seed() -> int:
 
 
 async def compare(operations: int, seeds: Sequence[int]) -> bool:
-    """Run once for each seed, on servers of its own; answers whether all was explained."""
+    """Run once for each seed, on servers of its own; answers whether all was explained.
+
+    Raises:
+        OldSchemasError: The emulator knows other fields than the server publishes.
+    """
     is_well = True
     for seed in seeds:
         print(f"differential: {operations} operations, seed {seed}", flush=True)
         async with _both() as (ours, theirs):
+            hold(await published(theirs))
             run = Run(ours=Side(client=ours), theirs=Side(client=theirs), seed=seed)
             await run.go(operations)
         _tell(run)
@@ -115,6 +121,8 @@ def main() -> None:
     except CannotBuildError as error:
         print(f"differential: not run: {error}", file=sys.stderr)
         sys.exit(NOT_RUN)
+    except OldSchemasError as error:
+        sys.exit(f"differential: {error}")
     sys.exit(0 if is_well else 1)
 
 

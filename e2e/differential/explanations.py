@@ -84,7 +84,7 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         because="A dry delete that would be the end of an object that has begun to end answers "
         "with an empty one.",
         request="DELETE .*dryRun=All",
-        path=r"(metadata|spec|status|data|type)\b.*",
-        theirs="absent|null",
+        path=r"((metadata|spec|status|data|type)\b|addressType|endpoints|ports).*",
+        theirs='absent|null|""',
     ),
 )

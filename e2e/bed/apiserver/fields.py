@@ -1,7 +1,7 @@
 """The fields of every built-in kind, as a real server publishes them; see `schemas.json`.
 
-`python -m e2e.controlplane.schemas` writes that file; the differential run holds it against the
-server.
+`python -m e2e.controlplane.schemas` writes that file; every differential run (`make differential`)
+holds it against its server.
 """
 
 import json

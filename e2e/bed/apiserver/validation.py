@@ -42,7 +42,7 @@ _VALUE_RULE = (
 )
 _RBAC_GROUP = "rbac.authorization.k8s.io"
 _LOOKED_AT_LAST = frozenset({"PodDisruptionBudget"})
-"""Kinds whose metadata is only looked at where nothing else is wrong."""
+"""Kinds of which a new object's metadata is only looked at where nothing else is wrong."""
 _LENIENT = frozenset({"Lease", "PodDisruptionBudget"})
 """Kinds whose finalizers may be bare names."""
 _BARE_FINALIZERS = frozenset({"foregroundDeletion", "kubernetes", "orphan"})
@@ -69,8 +69,8 @@ def check(
         own += causes_for(kind, new, old, part)
         own += [] if old is None else causes_for_change(kind, new, old)
     causes = [*_name_causes(kind, meta)] if old is None else [*_kept_name_causes(new, old)]
-    is_looked_at = kind.kind not in _LOOKED_AT_LAST or not own
-    if is_looked_at and (old is None or meta != old["metadata"]):
+    is_looked_at = meta != old["metadata"] if old else kind.kind not in _LOOKED_AT_LAST or not own
+    if is_looked_at:
         causes += _metadata_causes(meta, is_strict=kind.kind not in _LENIENT)
     causes += own
     if causes:
