@@ -23,6 +23,12 @@ class Addresses:
         if checks and not spec.get("healthCheckNodePort"):
             spec["healthCheckNodePort"] = before.get("healthCheckNodePort") or self._next_port()
 
+    def pair(self, obj: JsonObject) -> None:
+        """Write the one address as a list too, as all but a write to `status` does."""
+        spec = obj["spec"]
+        if spec.get("clusterIP") and spec.get("type") != "ExternalName":
+            spec["clusterIPs"] = [spec["clusterIP"]]
+
     def keep(self, obj: JsonObject, old: JsonObject) -> None:
         """Put the addresses back that a write left out; changes `obj`."""
         spec, before = obj["spec"], old.get("spec") or {}

@@ -44,6 +44,11 @@ def causes_for(kind: Kind, new: JsonObject, old: JsonObject | None, part: str) -
     return causes
 
 
+def causes_before_all(kind: Kind, new: JsonObject) -> list[Cause]:
+    """Return what keeps a server from looking at the rest of an object."""
+    return list(network_rules.no_address(new)) if kind.kind == "Service" else []
+
+
 def causes_for_change(kind: Kind, new: JsonObject, old: JsonObject) -> list[Cause]:
     """Return what changed that may not."""
     rule = _CHANGE_RULES.get(kind.kind)

@@ -36,7 +36,7 @@ def service(obj: JsonObject) -> Iterator[Cause]:
     if spec.get("type") not in _SERVICE_TYPES:
         yield unsupported("spec.type", spec.get("type"), _SERVICE_TYPES)
     ports = spec.get("ports") or []
-    if not ports and spec.get("clusterIP") != "None" and spec.get("type") != "ExternalName":
+    if not ports and spec.get("clusterIPs") != ["None"] and spec.get("type") != "ExternalName":
         yield required("spec.ports")
     if spec.get("type") == "ExternalName":
         yield from _external_name(spec)
@@ -101,20 +101,27 @@ def _policies(spec: JsonObject) -> Iterator[Cause]:
 
 def _cluster_address(spec: JsonObject) -> Iterator[Cause]:
     address = spec.get("clusterIP")
-    if address == "None" and spec.get("type") in ("NodePort", "LoadBalancer"):
+    if address and not spec.get("clusterIPs"):
+        yield required("spec.clusterIPs")
+    elif address == "None" and spec.get("type") in ("NodePort", "LoadBalancer"):
         yield invalid_value(
             "spec.clusterIPs[0]", address, f"may not be set to 'None' for {spec['type']} services"
         )
-    elif address not in (None, "", "None") and ip_of(address) is None:
-        yield invalid_value("spec.clusterIPs[0]", address, "must be a valid IP address")
+
+
+def no_address(obj: JsonObject) -> Iterator[Cause]:
+    """Yield the cluster address of a Service that is none: it is looked at before all else."""
+    spec = obj["spec"]
+    for address in (spec.get("clusterIPs") or [])[:1]:
+        if spec.get("type") != "ExternalName" and address != "None" and ip_of(address) is None:
+            yield invalid_value("spec.clusterIPs[0]", address, "must be a valid IP address")
 
 
 def service_changed(new: JsonObject, old: JsonObject) -> Iterator[Cause]:
     """Yield what may not change of a Service."""
     address, before = new["spec"].get("clusterIP"), old["spec"].get("clusterIP")
     types = new["spec"].get("type"), old["spec"].get("type")
-    is_address = address in (None, "", "None") or ip_of(address) is not None
-    if before and is_address and address != before and "ExternalName" not in types:
+    if before and address != before and "ExternalName" not in types:
         yield invalid_value("spec.clusterIPs[0]", [address], "may not change once set")
     balancer = at(new, "status", "loadBalancer") or {}
     is_written = balancer != at(old, "status", "loadBalancer")

@@ -297,9 +297,7 @@ class Store:
         if ask.subresource:  # of an object that is made by it the status is not taken
             new["status"] = {}
             with_defaults(kind, new)
-        check(kind, new, None, more=self._loopback_causes(kind, new))
-        if kind.kind == "Service" and not ask.subresource:
-            self._addresses.settle(new, None)
+        self._check_new(kind, new, ask)
         name = new["metadata"]["name"]
         if version not in (None, "", "0") and not ask.dry_run:
             raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
@@ -310,6 +308,15 @@ class Store:
         self._shelves.put(kind, new, None)
         self._reaper.check_owners(new)
         return new
+
+    def _check_new(self, kind: Kind, new: JsonObject, ask: Ask) -> None:
+        """Refuse a new object that is wrong, or give a Service its addresses."""
+        is_addressed = kind.kind == "Service" and not ask.subresource
+        if is_addressed:
+            self._addresses.pair(new)
+        check(kind, new, None, more=self._loopback_causes(kind, new))
+        if is_addressed:
+            self._addresses.settle(new, None)
 
     def _namespace(self, name: str) -> JsonObject | None:
         return self._shelves.find(self.kinds.named("namespaces"), None, name)
@@ -355,6 +362,7 @@ class Store:
             entries = entries_after_update(kind.kind, old, new, ask.writer(kind), now)
         if kind.kind == "Service":
             self._addresses.keep(new, old)
+            self._addresses.pair(new)
         writes.set_managed(new, entries)
         new = self._admitted(kind, old, new, ask)
         writes.raise_generation(kind, old, new, ask.subresource)

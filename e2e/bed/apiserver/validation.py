@@ -13,7 +13,7 @@ from e2e.bed.apiserver.errors import (
     shown,
     too_long,
 )
-from e2e.bed.apiserver.kind_rules import causes_for, causes_for_change
+from e2e.bed.apiserver.kind_rules import causes_before_all, causes_for, causes_for_change
 from e2e.bed.apiserver.kinds import Kind
 from e2e.bed.apiserver.name_rules import (
     LABEL,
@@ -66,6 +66,8 @@ def check(
     meta = new["metadata"]
     own = [*more]
     if not kind.custom:
+        if first := causes_before_all(kind, new):
+            raise invalid(kind, meta["name"], first)
         own += causes_for(kind, new, old, part)
         own += [] if old is None else causes_for_change(kind, new, old)
     causes = [*_name_causes(kind, meta)] if old is None else [*_kept_name_causes(new, old)]

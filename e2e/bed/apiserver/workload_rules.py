@@ -200,8 +200,8 @@ def pod_causes(spec: JsonObject, path: str) -> Iterator[Cause]:
             yield required(f"{here}.name")
         else:
             yield from label_name(f"{here}.name", name)
-            if name in seen:
-                yield duplicate(f"{here}.name", name)
+        if (name or "") in seen:
+            yield duplicate(f"{here}.name", name or "")
         seen.add(name or "")
         yield from _container(container, here, spec.get("terminationGracePeriodSeconds", 30))
     if spec.get("serviceAccountName"):
