@@ -162,6 +162,7 @@ class App:
         await self.reaches("Promoting")
         rolls = self.comes_true("the roll", self.is_rolling)
         await self.let_in(f"{names.TRACK}={names.TRACK_CANARY}", rolls)
+        await self.is_in_force(100)
         return told
 
     async def let_in(self, labels: str, end: Awaitable[T]) -> T:
@@ -322,11 +323,15 @@ class App:
     async def weighs(self, weight: int) -> None:
         """Wait until the weight is told, and the proxy works with it."""
         await self.until(f"weight {weight}", lambda told: told.written == weight)
+        await self.is_in_force(weight)
 
-        async def is_in_force() -> bool:
+    async def is_in_force(self, weight: int) -> None:
+        """Wait until the proxy works with a weight; on a busy machine it may be late."""
+
+        async def works() -> bool:
             return await self.cluster.weight_in_force(self.namespace, NAME) == weight
 
-        await self.comes_true(f"weight {weight} in force", is_in_force)
+        await self.comes_true(f"weight {weight} in force", works)
 
     async def is_complete(self) -> None:
         """Wait until the Deployment has rolled out, or back."""
