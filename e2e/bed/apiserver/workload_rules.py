@@ -26,6 +26,7 @@ from e2e.bed.apiserver.trees import JsonObject, at
 
 _RESTARTS = ["Always", "OnFailure", "Never"]
 _PERCENT = re.compile(r"[0-9]+%")
+_NUMBER = re.compile(r"[+-]?[0-9]+")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _PROBE_COUNTS = (
     "initialDelaySeconds",
@@ -119,9 +120,11 @@ def _at_most_all(path: str, value: Any) -> Iterator[Cause]:
 
 
 def _is_zero(value: Any) -> bool:
-    """Say whether nothing is allowed; what is no number allows nothing either."""
-    is_wrong = isinstance(value, str) and not _PERCENT.fullmatch(value)
-    return is_wrong or value in (0, "0%")
+    """Say whether nothing is allowed; a text that is no share is read as a number, else as 0."""
+    if not isinstance(value, str):
+        return bool(value == 0)
+    text = value.removesuffix("%") if _PERCENT.fullmatch(value) else value
+    return not _NUMBER.fullmatch(text) or int(text) == 0
 
 
 def workload_status(obj: JsonObject) -> Iterator[Cause]:

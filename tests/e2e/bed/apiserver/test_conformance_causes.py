@@ -1,6 +1,7 @@
 """Which causes a refusal names where more than one thing is wrong."""
 
 import httpx
+import pytest
 
 from tests.e2e.bed.apiserver.client import (
     Api,
@@ -65,4 +66,18 @@ def test_two_containers_without_a_name_have_the_same(api: Api) -> None:
         f"FieldValueRequired {here}[0].name",
         f"FieldValueRequired {here}[1].name",
         f"FieldValueDuplicate {here}[1].name",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("surge", "more"),
+    [("5", []), ("a", ["maxUnavailable"]), ("0", ["maxUnavailable"]), ("-5%", ["maxUnavailable"])],
+)
+def test_a_text_that_is_no_share_counts_as_its_number(
+    api: Api, surge: str, more: list[str]
+) -> None:
+    rolling = {"maxSurge": surge, "maxUnavailable": "0%"}
+    wrong = with_spec(deployment(), strategy={"type": "RollingUpdate", "rollingUpdate": rolling})
+    assert causes(api.create("deployments", wrong)) == [
+        f"FieldValueInvalid spec.strategy.rollingUpdate.{field}" for field in ["maxSurge", *more]
     ]
