@@ -196,6 +196,7 @@ async def test_a_service_that_is_replaced_by_force_costs_nothing(app: App) -> No
     await app.weighs(50)
     await app.write("replace --force -f -", in_git(app, "v2", **git)[2])
     await app.reaches("Canary")
+    await app.weighs(0)
     await app.answers("v2", (ACCOUNT, "alice"))
     assert await app.who_gets("v2", ["alice", "bob"]) == ["alice"]
     await app.resume()

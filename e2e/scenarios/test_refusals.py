@@ -4,6 +4,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -365,6 +366,7 @@ async def test_a_situation_is_refused_touches_nothing_and_mends_itself(
     case = CASES[situation]
     await app.deploy()
     await case.cause(app)
+    await app.comes_true("what is there is seen by its controllers", partial(is_seen, app))
     before = await owned(app)
     await app.label()
     told = await app.is_refused(case.reason)
@@ -374,6 +376,15 @@ async def test_a_situation_is_refused_touches_nothing_and_mends_itself(
     assert await owned(app) == before
     await case.cure(app)
     await app.is_ready()
+
+
+async def is_seen(app: App) -> bool:
+    """Tell whether every Deployment has the ReplicaSet that its own controller makes for it."""
+    deployments = await app.api.list("deployments")
+    return all(
+        obj.get("status", {}).get("observedGeneration", 0) >= obj["metadata"]["generation"]
+        for obj in deployments
+    )
 
 
 async def owned(app: App) -> dict[str, Any]:
