@@ -357,7 +357,7 @@ def _mappings(values: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 
 def _real(value: object) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else 0.0  # type: ignore[arg-type]
+    return float(value) if is_number and math.isfinite(value) else 0.0  # type: ignore[arg-type]  # it is a number
 
 
 def _judged(values: Mapping[str, Any]) -> Judged:

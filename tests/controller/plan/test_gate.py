@@ -66,7 +66,7 @@ def message(world: Observed) -> str:
 def test_a_release_with_checks_asks_from_its_first_exposure_on() -> None:
     assert passed(standing()).plan.inquiry == Inquiry(
         since=LONG_AGO.timestamp(),
-        checks=release_of(standing(), NOW).intent.checks,  # type: ignore[union-attr]
+        checks=release_of(standing(), NOW).intent.checks,  # type: ignore[union-attr]  # it is valid
         plane=Traefik(upstreams=(SHOP,)),
         scrape_seconds=15,
     )
@@ -104,7 +104,7 @@ def test_every_port_behind_every_ingress_is_asked_for() -> None:
     other = ingress("web", "other.example")
     rule = other["spec"]["rules"][0]
     named = {"path": "/x", "pathType": "Prefix", "backend": {"service": {"name": NAME}}}
-    named["backend"]["service"]["port"] = {"name": "http"}  # type: ignore[index]
+    named["backend"]["service"]["port"] = {"name": "http"}  # type: ignore[index]  # the sample has it
     stranger = {**rule["http"]["paths"][0], "backend": {"service": {"name": "other"}}}
     rule["http"]["paths"] += [named, stranger]
     world = standing()
