@@ -10,14 +10,14 @@ from controller.plan.draft import Draft, Story, draft_of, keep
 from controller.plan.gate import heed, inquiry_of
 from controller.plan.hold import Readiness, readiness, remember_stable
 from controller.plan.invariants import Broken, standing
-from controller.plan.leave import has_traces, plan_leave
+from controller.plan.leave import plan_leave
 from controller.plan.observed import Observed
 from controller.plan.promote import plan_promotion
 from controller.plan.release import SERVICE_GONE_SECONDS, Release, release_of
 from controller.plan.rollback import plan_aborted, plan_rollback
 from controller.plan.stages import Stage, stage_of
 from controller.plan.start import plan_canary, plan_start
-from controller.plan.tell import edit_stable, forget, tell
+from controller.plan.tell import edit_stable, tell
 from controller.plan.writes import Plan
 
 Planner = Callable[[Release, Draft], Story]
@@ -67,12 +67,10 @@ def _degraded(release: Release, story: Story, broken: tuple[Broken, ...]) -> Sto
 
 
 def _leaving(release: Release, draft: Draft) -> Plan:
-    story = plan_leave(release, draft)
-    if release.found.is_empty and has_traces(release):
-        forget(release, draft)
+    left = plan_leave(release, draft)
     keep(release, draft)
     edit_stable(release, draft)
-    draft.wake_after(story.left_seconds)
+    draft.wake_after(left)
     return _plan(draft, None)
 
 

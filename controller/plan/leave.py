@@ -10,45 +10,47 @@ from controller.api.objects import (
     status_of,
 )
 from controller.api.status import is_our_condition
-from controller.plan.draft import Draft, Story
+from controller.plan.draft import Draft
 from controller.plan.hold import is_paused_by_hand
 from controller.plan.promote import plan_promotion
 from controller.plan.release import Release, Roll
 from controller.plan.routes import clean, close, keep_time, restamp
+from controller.plan.tell import forget
 from controller.plan.writes import Event, ref
 
 
-def plan_leave(release: Release, draft: Draft) -> Story:
-    """Plan one pass of un-enrolment: a promotion that rolls is finished, anything else ended."""
+def plan_leave(release: Release, draft: Draft) -> float | None:
+    """Plan one pass of un-enrolment: a promotion that rolls is finished, anything else ended.
+
+    There is no Service to tell it on. Returns the seconds to wait for; None: nothing is waited for.
+    """
     if not release.found.is_empty:
         return _end(release, draft)
-    if has_traces(release):
-        return Story(reason="Leaving", message="removing what we wrote on the Service")
-    _let_go(release, draft)
-    return Story(reason="Leaving", message="letting the Deployment go")
+    if _has_traces(release):
+        forget(release, draft)
+    else:
+        _let_go(release, draft)
+    return None
 
 
-def _end(release: Release, draft: Draft) -> Story:
+def _end(release: Release, draft: Draft) -> float | None:
     rolls = release.record is not None and release.roll in {
         Roll.ROLLING,
         Roll.RETURNING,
         Roll.DONE,
     }
     if rolls and release.stable is not None:
-        return plan_promotion(release, draft)
+        return plan_promotion(release, draft).left_seconds
     restamp(release, draft)
     close(release, draft)
     if release.is_open:
-        return Story(reason="Leaving", message="taking all traffic off the canary")
+        return None
     keep_time(release, draft)
     left = release.settling(release.drained_after)
-    if left > 0:
-        return Story(reason="Leaving", message="requests to the canary drain", left_seconds=left)
-    left_to_delete = clean(release, draft)
-    return Story(reason="Leaving", message="removing the canary", left_seconds=left_to_delete)
+    return left if left > 0 else clean(release, draft)
 
 
-def has_traces(release: Release) -> bool:
+def _has_traces(release: Release) -> bool:
     """Tell whether the Service still carries our status or conditions."""
     service = release.observed.service
     if service is None:

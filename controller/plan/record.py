@@ -93,10 +93,10 @@ def _checked(values: dict[str, Any]) -> Record:
         if not isinstance(value, _TYPES[field.name]) or isinstance(value, bool) != (
             field.name in _FLAGS
         ):
-            raise TypeError(field.name)
+            raise TypeError
     for text in (record.since, record.step_since, record.changed, record.exposed):
         if text and moment_of(text) is None:
-            raise ValueError(text)
+            raise ValueError
     return record
 
 

@@ -10,7 +10,10 @@ import yaml
 from tests.mutants.mutant import Mutant
 
 REASONS = Path(__file__).with_name("survivors.yaml")
-"""The survivors that are looked through: a list of `reason` and `mutants`, as `sentence` has it."""
+"""The survivors that are looked through: a list of `reason` and `mutants`, as `sentence` has it.
+
+One that ends in `=> *` stands for every change of that line.
+"""
 KILLED = ("killed", "timeout")
 WORDING = "wording: the words of a message, of which tests compare what matters"
 
@@ -33,11 +36,14 @@ def reasons(text: str) -> dict[str, str]:
     return {mutant: entry["reason"] for entry in entries for mutant in entry["mutants"]}
 
 
-def lines(mutants: Sequence[Mutant], verdicts: Mapping[str, str]) -> Iterator[str]:
+def lines(
+    mutants: Sequence[Mutant], verdicts: Mapping[str, str], known: Mapping[str, str]
+) -> Iterator[str]:
     """Yield the report; the last line is the closing line."""
     yield from _modules(mutants, verdicts)
     yield ""
-    yield from survivors(mutants, verdicts, reasons(REASONS.read_text(encoding="utf-8")))
+    yield from survivors(mutants, verdicts, known)
+    yield from complaints(mutants, verdicts, known)
     told = sum(mutant.is_wording for mutant in mutants)
     behaviour = Counter(verdicts[it.key] for it in mutants if not it.is_wording)
     yield f"{told} of them change nothing but words; without these {score(behaviour):.1f} %"
@@ -49,25 +55,55 @@ def lines(mutants: Sequence[Mutant], verdicts: Mapping[str, str]) -> Iterator[st
 def survivors(
     mutants: Sequence[Mutant], verdicts: Mapping[str, str], known: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield how many survived for which reason, then each that has none."""
-    survived = [mutant for mutant in mutants if verdicts[mutant.key] not in KILLED]
-    why = {mutant: _why(mutant, known) for mutant in survived}
-    for reason, count in sorted(Counter(it for it in why.values() if it).items()):
-        yield f"{count:5} {reason}"
-    for mutant, reason in why.items():
-        if not reason:
+    """Yield how many survived for which reason."""
+    survived = _survived(mutants, verdicts)
+    why = Counter(_why(mutant, known) for mutant in survived)
+    yield from (f"{count:5} {reason}" for reason, count in sorted(why.items()) if reason)
+
+
+def complaints(
+    mutants: Sequence[Mutant], verdicts: Mapping[str, str], known: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield each survivor without a reason, and each reason without a survivor."""
+    survived = _survived(mutants, verdicts)
+    for mutant in survived:
+        if not _why(mutant, known):
             yield f"without a reason: {verdicts[mutant.key]} {sentence(mutant)}"
+    needed = {text for mutant in survived for text in _entries(mutant)}
+    paths = {mutant.where.partition(" ")[0] for mutant in mutants}
+    for text in known:
+        if text.partition(" ")[0] in paths and text not in needed:
+            yield f"needs no reason any more: {text}"
+
+
+def weakest(mutants: Sequence[Mutant], verdicts: Mapping[str, str]) -> float:
+    """Return the score of the module with the lowest one, in percent."""
+    return min(map(score, _counted(mutants, verdicts).values()), default=100.0)
+
+
+def _survived(mutants: Sequence[Mutant], verdicts: Mapping[str, str]) -> list[Mutant]:
+    return [mutant for mutant in mutants if verdicts[mutant.key] not in KILLED]
+
+
+def _entries(mutant: Mutant) -> tuple[str, str]:
+    """Return the two ways in which a reason may name a mutant."""
+    return sentence(mutant), f"{mutant.where}: {mutant.before} => *"
 
 
 def _why(mutant: Mutant, known: Mapping[str, str]) -> str:
-    return WORDING if mutant.is_wording else known.get(sentence(mutant), "")
+    found = [known[text] for text in _entries(mutant) if text in known]
+    return (*found, WORDING if mutant.is_wording else "")[0]
 
 
-def _modules(mutants: Sequence[Mutant], verdicts: Mapping[str, str]) -> Iterator[str]:
+def _counted(mutants: Sequence[Mutant], verdicts: Mapping[str, str]) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {}
     for mutant in mutants:
         found.setdefault(mutant.module, Counter())[verdicts[mutant.key]] += 1
+    return found
+
+
+def _modules(mutants: Sequence[Mutant], verdicts: Mapping[str, str]) -> Iterator[str]:
     yield f"{'module':32} {'mutants':>8} {'killed':>8} {'by time':>8} {'score':>8}"
-    for module, counts in found.items():
+    for module, counts in _counted(mutants, verdicts).items():
         numbers = counts.total(), sum(counts[word] for word in KILLED), counts["timeout"]
         yield f"{module:32} {' '.join(f'{it:8}' for it in numbers)} {score(counts):6.1f} %"

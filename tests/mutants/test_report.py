@@ -45,11 +45,36 @@ def test_every_survivor_is_told_with_its_reason_or_as_one_without() -> None:
     unknown = mutant("a = 1", "a = None", name="x_advance__mutmut_2")
     verdicts = dict.fromkeys([RAISED.key, unknown.key], "survived")
     known = {report.sentence(RAISED): "equivalent: no weight is 5"}
-    told = list(report.survivors([RAISED, unknown], verdicts, known))
-    assert told == [
-        "    1 equivalent: no weight is 5",
-        "without a reason: survived plan/ramp.py advance: a = 1 => a = None",
+    assert list(report.survivors([RAISED, unknown], verdicts, known)) == [
+        "    1 equivalent: no weight is 5"
     ]
+    assert list(report.complaints([RAISED, unknown], verdicts, known)) == [
+        "without a reason: survived plan/ramp.py advance: a = 1 => a = None"
+    ]
+
+
+def test_one_reason_may_stand_for_every_change_of_a_line() -> None:
+    verdicts = {RAISED.key: "survived"}
+    known = {"plan/ramp.py advance: if weight > 5: => *": "equivalent: no weight is 5"}
+    assert list(report.survivors([RAISED], verdicts, known)) == ["    1 equivalent: no weight is 5"]
+    assert list(report.complaints([RAISED], verdicts, known)) == []
+
+
+def test_a_reason_for_what_is_killed_or_gone_is_complained_of_where_its_module_was_run() -> None:
+    gone, elsewhere = "plan/ramp.py gone: a => b", "plan/rampant.py advance: a => b"
+    known = dict.fromkeys([report.sentence(RAISED), gone, elsewhere], "equivalent: x")
+    assert list(report.complaints([RAISED], {RAISED.key: "killed"}, known)) == [
+        f"needs no reason any more: {report.sentence(RAISED)}",
+        f"needs no reason any more: {gone}",
+    ]
+
+
+def test_the_weakest_module_counts() -> None:
+    other = Mutant(module="controller.plan.hold", name="x__mutmut_1", before="a", after="b")
+    verdicts = {RAISED.key: "killed", other.key: "survived"}
+    assert report.weakest([RAISED, other], verdicts) == 0.0
+    assert report.weakest([RAISED], verdicts) == 100.0
+    assert report.weakest([], {}) == 100.0
 
 
 def test_the_last_line_has_the_score_and_the_line_before_it_leaves_out_the_words() -> None:
@@ -57,7 +82,7 @@ def test_the_last_line_has_the_score_and_the_line_before_it_leaves_out_the_words
         module=WORDED.module, name="x_told__mutmut_1", before=WORDED.before, after=WORDED.after
     )
     verdicts = {RAISED.key: "killed", worded.key: "survived"}
-    *_, behaviour, closing = report.lines([RAISED, worded], verdicts)
+    *_, behaviour, closing = report.lines([RAISED, worded], verdicts, {})
     assert behaviour == "1 of them change nothing but words; without these 100.0 %"
     assert closing == "mutants: 2, killed 1, score 50.0 %"
 

@@ -14,7 +14,7 @@ from controller.api import names
 from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, Object, name_of
 from controller.plan.observed import Observed, Pool
 from controller.plan.traffic.exposure import CLOSED
-from controller.plan.writes import Create, Delete, Edit, Merge, Write
+from controller.plan.writes import Create, Delete, Edit, Event, Merge, Write
 from tests.controller.plan.applied import CANARY, annotated, changed, labelled, put, without
 from tests.controller.plan.good import APPROVED, DOORS, GOOD, SCALER, STEPS, told
 from tests.controller.plan.plans import passed
@@ -89,6 +89,12 @@ def resumed(world: Observed, generation: str = "2") -> Observed:
 
 def left(world: Observed) -> Observed:
     return put(world, SERVICE, labelled(world.service or {}, {names.CANARY: None}))
+
+
+def by_hand(stable: Object) -> Object:
+    """It was paused by `kubectl rollout pause`."""
+    entry = {"manager": "kubectl-rollout", "fieldsV1": {"f:spec": {"f:paused": {}}}}
+    return changed(stable, metadata={"managedFields": [entry]})
 
 
 def stalled() -> Object:
@@ -289,6 +295,20 @@ MORE: Mapping[str, Observed] = {
     "leaving, held by pausing": left(idle(hold="pause", deployments=(deployment(paused=True),))),
     "leaving, paused by a person": left(idle(deployments=(deployment(paused=True),))),
     "leaving, all of it is gone but the label": left(idle(deployments=(deployment(held=False),))),
+    "leaving, held by pausing as a person does it": left(
+        idle(hold="pause", deployments=(by_hand(deployment(paused=True)),))
+    ),
+    "leaving, paused by kubectl": left(idle(deployments=(by_hand(deployment(paused=True)),))),
+    "leaving, the time was taken away": left(
+        put(running(TEN), INGRESS, annotated(route(exposed(10)), {names.CHANGED: None}))
+    ),
+    "leaving, the time is to come": left(ago(running(TEN), exposed(10), -60.0)),
+    "leaving, draining for half a second": left(seen(running(exposure=CLOSED), CLOSED, 39.5)),
+    "leaving, drained at last": left(seen(running(exposure=CLOSED), CLOSED, 40.0)),
+    "leaving, all but the pods is gone": left(
+        without(seen(running(exposure=CLOSED), CLOSED, 40.0), INGRESS, CANARY)
+    ),
+    "leaving with the request to promote": left(resumed(pending())),
     "leaving in the roll": left(rolling()),
     "leaving with a template pending": left(pending()),
     "regular expressions on the main": put(idle(), INGRESS, ingress(use_regex="true")),
@@ -353,7 +373,12 @@ def _lines(world: Observed) -> Iterator[str]:
         if outcome is not None:
             yield f"remembers {outcome}"
     yield from sorted(_written(write) for write in done.plan.writes if not _tells(write))
-    yield from (f"! {event.type} {event.reason}: {event.message}" for event in done.events)
+    yield from map(_event, done.events)
+
+
+def _event(event: Event) -> str:
+    place = f" on {event.on.kind.name} {event.on.namespace}/{event.on.name}" if event.on else ""
+    return f"! {event.type} {event.reason}{place}: {event.message}"
 
 
 def _tells(write: Write) -> bool:
