@@ -157,8 +157,7 @@ class Scene:
 
     def record(self, namespace: str, service: str) -> Record | None:
         """Return the record of a release."""
-        canary = self.canary(namespace, service)
-        return record_of(canary) if canary else None
+        return record_of(self.canary(namespace, service))
 
     def ready(self, namespace: str, service: str) -> int:
         """Count the ready endpoints of a Service."""
@@ -172,8 +171,11 @@ class Scene:
     def full(self, namespace: str, service: str) -> int:
         """Return R of a release."""
         record = self.record(namespace, service)
-        wanted = replicas_of(self.stable(namespace, service) or {"spec": {}})
-        return max(wanted, record.replicas if record is not None else 1, 1)
+        return max(
+            replicas_of(self.stable(namespace, service)),
+            record.replicas if record is not None else 1,
+            1,
+        )
 
     def asked(self, service: str, since: float) -> set[int]:
         """Return every weight that was asked for since a moment, and what stood there then."""
@@ -255,7 +257,7 @@ def _note_service(scene: Scene, change: Change) -> None:
 
 
 def _note_endpoints(scene: Scene, change: Change) -> None:
-    service = str(labels_of(change.current).get(names.SERVICE_NAME, ""))
+    service = labels_of(change.current)[names.SERVICE_NAME]
     scene.memory.ready[service] = scene.ready(namespace_of(change.current), service)
 
 

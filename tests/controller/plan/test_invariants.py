@@ -1,26 +1,35 @@
 """Each predicate of safety.md section 5: a change that breaks it, and neighbours that do not."""
 
-from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from controller.api import names
-from controller.api.objects import Object, name_of, revision_of
+from controller.api.objects import name_of
 from controller.plan.invariants import INVARIANTS, broken_by, standing
-from controller.plan.observed import Observed, Parameters
+from controller.plan.observed import Observed
 from controller.plan.release import release_of
-from controller.plan.scene import Change, Memory, Scene, bare, remember
+from controller.plan.scene import Change, Scene, remember
 from controller.plan.traffic.exposure import Exposure
 from tests.controller.plan.good import GOOD
+from tests.controller.plan.scenes import (
+    CANARY,
+    HALF,
+    TEN,
+    edited,
+    note,
+    objects_of,
+    scene,
+    set_of,
+    slices,
+)
 from tests.controller.plan.worlds import (
     NAME,
     NAMESPACE,
     NOW,
     PREFIX,
-    V1,
     V2,
     canary,
     deployment,
@@ -34,73 +43,7 @@ from tests.controller.plan.worlds import (
     running,
     service,
     status,
-    template,
-    uid,
 )
-
-CANARY = f"{NAME}-canary"
-TEN = exposed(10)
-HALF = exposed(50)
-
-
-@dataclass
-class Objects:
-    """A cluster that is a few lists."""
-
-    by_kind: dict[str, list[Any]] = field(default_factory=dict)
-
-    def list(self, kind: str, namespace: str) -> Sequence[Any]:
-        assert namespace == NAMESPACE
-        return self.by_kind.get(kind, [])
-
-    def put(self, kind: str, *objects: Any) -> None:
-        """Add objects; one of the same name goes."""
-        for obj in objects:
-            kept = [it for it in self.by_kind.get(kind, []) if name_of(it) != name_of(obj)]
-            self.by_kind[kind] = [*kept, obj]
-
-    def drop(self, kind: str, name: str) -> None:
-        self.by_kind[kind] = [it for it in self.by_kind[kind] if name_of(it) != name]
-
-
-def slices(of: str, ready: int) -> dict[str, Any]:
-    conditions = [{"ready": True}] * ready + [{"ready": False}, {}]
-    made = [{"conditions": one} for one in conditions[: ready + 1]]
-    return {
-        "metadata": meta("EndpointSlice", of, labels={names.SERVICE_NAME: of}),
-        "endpoints": made,
-    }
-
-
-def set_of(owner: str, version: str, pods: int, name: str = "") -> dict[str, Any]:
-    owners = [{"uid": uid("Deployment", owner), "name": owner, "controller": True}]
-    named = meta("ReplicaSet", name or f"{owner}-{version}", ownerReferences=owners)
-    return {
-        "metadata": named,
-        "spec": {"replicas": pods, "template": template(version)},
-        "status": {"replicas": pods, "readyReplicas": pods},
-    }
-
-
-def scene(world: Observed | None = None, *, pods: int = 2, stable: int = 4) -> Scene:
-    """Return a release of v2 in `Canary`, with a memory of how it came there."""
-    seen = world or running({names.WEIGHT: "50"}, pods=pods, exposure=TEN)
-    cluster = Objects()
-    cluster.put("services", *seen.services)
-    cluster.put("deployments", *seen.deployments)
-    cluster.put("ingresses", *seen.ingresses)
-    cluster.put("replicasets", set_of(NAME, "v1", stable))
-    cluster.put("endpointslices", slices(NAME, stable), slices(CANARY, pods))
-    here = Scene(cluster=cluster, parameters=Parameters(), memory=Memory())
-    for kind, objects in cluster.by_kind.items():
-        for obj in objects:
-            remember(here, Change(kind=kind, new=obj, old=None, by_us=False, at=0.0))
-    return here
-
-
-def objects_of(here: Scene) -> Objects:
-    assert isinstance(here.cluster, Objects)
-    return here.cluster
 
 
 def judged(
@@ -130,12 +73,6 @@ def route_with(exposure: Exposure, **notes: str | None) -> dict[str, Any]:
             made["metadata"]["annotations"].pop(named, None)
         else:
             made["metadata"]["annotations"][named] = value
-    return made
-
-
-def edited(obj: Object, change: Callable[[Any], object]) -> Any:
-    made = deepcopy(dict(obj))
-    change(made)
     return made
 
 
@@ -544,63 +481,6 @@ def test_the_canary_service_goes_only_long_after_the_exposure() -> None:
     astray = edited(ours, lambda it: it["spec"]["selector"].update(app="nobody"))
     assert judged(scene(), "services", ours, astray) == {"S20", "T2"}
     assert judged(scene(), "services", astray, ours) == set()
-
-
-# What is remembered.
-
-
-def note(here: Scene, kind: str, old: Any, new: Any, *, by_us: bool = False) -> None:
-    remember(here, Change(kind=kind, new=new, old=old, by_us=by_us, at=7.0))
-
-
-def test_a_roll_of_ours_is_ours_until_somebody_else_touches_it() -> None:
-    here = scene()
-    held, free = pending_deployment(), pending_deployment(paused=False)
-    note(here, "deployments", held, free, by_us=True)
-    assert here.memory.let_go == {NAME: 7.0}
-    note(here, "deployments", free, free)
-    assert here.memory.let_go == {NAME: 7.0}
-    note(here, "deployments", free, deployment(replicas=9))
-    assert here.memory.let_go == {}
-    note(here, "deployments", held, held, by_us=True)
-    note(here, "deployments", None, held)
-    note(here, "deployments", held, None)
-    assert here.memory.let_go == {}
-
-
-def test_what_served_is_the_one_set_whose_pods_are_all_ready() -> None:
-    here = scene()
-    assert here.memory.served == {uid("Deployment", NAME): revision_of(template("v1"))}
-    objects_of(here).put("replicasets", set_of(NAME, "v2", 1))
-    note(here, "replicasets", None, set_of(NAME, "v2", 1))
-    assert here.memory.served == {uid("Deployment", NAME): V1}
-    objects_of(here).drop("replicasets", f"{NAME}-v1")
-    short = edited(set_of(NAME, "v2", 2), lambda it: it["status"].update(readyReplicas=1))
-    objects_of(here).put("replicasets", short)
-    note(here, "replicasets", None, short)
-    assert here.memory.served == {uid("Deployment", NAME): V1}
-
-
-def test_a_broken_configuration_adds_no_account() -> None:
-    here = scene()
-    before = dict(here.memory.accounts)
-    objects_of(here).put("services", service({"serinus.dev/typo": "x"}))
-    note(here, "services", None, service({"serinus.dev/typo": "x"}))
-    note(here, "pods", None, {"metadata": meta("Pod", "p")})
-    note(here, "ingresses", None, ingress())
-    assert here.memory.accounts == before
-
-
-def test_a_scene_answers_where_there_is_nothing() -> None:
-    here = Scene(cluster=Objects(), parameters=Parameters(), memory=Memory())
-    assert here.get("services", NAMESPACE, NAME) == {}
-    assert here.record(NAMESPACE, NAME) is None
-    assert here.full(NAMESPACE, NAME) == 1
-    assert not here.rolls(NAMESPACE, NAME)
-    assert bare({"spec": {}}) == bare({"spec": {}, "metadata": {"labels": {"a": "b"}}})
-    assert Change(kind="x", new=None, old=None, by_us=True, at=0).current == {}
-    known = Scene(cluster=Objects(), parameters=Parameters(), memory=Memory(uids={NAME: "u"}))
-    assert known.nginx(NAMESPACE, NAME) != here.nginx(NAMESPACE, NAME)
 
 
 # What the running controller sees.
