@@ -28,6 +28,7 @@ from tests.controller.plan.worlds import (
     NAMESPACE,
     PREFIX,
     V1,
+    V2,
     canary,
     deployment,
     exposed,
@@ -141,6 +142,8 @@ def test_everything_needs_as_many_pods_as_the_bigger_of_now_and_the_record() -> 
     assert here.full(NAMESPACE, NAME) == 3
     objects_of(here).put("deployments", pending_deployment(replicas=0))
     assert here.full(NAMESPACE, NAME) == 1
+    objects_of(here).put("deployments", canary(kept=record(replicas=0))[0])
+    assert here.full(NAMESPACE, NAME) == 1
 
 
 def test_what_was_asked_for_last_stands_until_something_else_is() -> None:
@@ -241,6 +244,7 @@ def test_a_roll_of_ours_is_ours_until_somebody_else_touches_it() -> None:
     note(here, "deployments", free, free, by_us=True)
     note(here, "deployments", free, held, by_us=True)
     note(here, "deployments", None, free, by_us=True)
+    assert here.memory.let_go == {}
     note(here, "deployments", held, free)
     note(here, "deployments", None, held)
     note(here, "deployments", held, None)
@@ -265,6 +269,15 @@ def test_what_served_is_the_one_set_whose_pods_are_all_ready() -> None:
     objects_of(here).put("replicasets", short)
     note(here, "replicasets", None, short)
     assert here.memory.served == {uid("Deployment", NAME): V1}
+
+
+def test_what_served_is_told_for_each_deployment() -> None:
+    here = scene()
+    other = set_of("other", "v2", 1)
+    objects_of(here).put("replicasets", other)
+    note(here, "replicasets", None, other)
+    known = {uid("Deployment", NAME): V1, uid("Deployment", "other"): V2}
+    assert here.memory.served == known
 
 
 def test_a_broken_configuration_adds_no_account() -> None:
