@@ -39,8 +39,10 @@ class Writer(Protocol):
     ) -> Object:
         """Send a JSON Patch to a user's object."""
 
-    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        """Delete the object with this uid."""
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, *, uid: str, version: str
+    ) -> None:
+        """Delete the object with this uid, and this version unless that is ""."""
 
 
 class Memory(Protocol):
@@ -147,7 +149,9 @@ class Applier:
     async def _delete(self, write: Delete) -> None:
         """Delete; one that is gone already is what was wanted."""
         try:
-            await self._client.delete(write.kind, write.namespace, write.name, uid=write.uid)
+            await self._client.delete(
+                write.kind, write.namespace, write.name, uid=write.uid, version=write.version
+            )
         except NotFoundError:
             log.debug("object was gone already", kind=str(write.kind), object=write.name)
         meta = {"namespace": write.namespace, "name": write.name, "uid": write.uid}

@@ -80,6 +80,8 @@ def _beside_service(stores: Stores, service: Object) -> set[Key]:
     selector: Mapping[str, str] = spec_of(service).get("selector") or {}
     if is_ours(service) or not selector:
         return found
+    if any(key.startswith(names.PREFIX) for key in selector):
+        return found | _all_of(stores, namespace)
     filed = stores.find(
         objects.DEPLOYMENT, "label", namespace, telling_pair(selector, name_of(service))
     )
@@ -87,6 +89,12 @@ def _beside_service(stores: Stores, service: Object) -> set[Key]:
         if is_selected(selector, template_labels(deployment)):
             found |= _of_deployment(stores, deployment)
     return found
+
+
+def _all_of(stores: Stores, namespace: str) -> set[Key]:
+    """Return every release of a namespace: labels of ours are on no template before it starts."""
+    known = stores.everywhere(objects.SERVICE)
+    return _enrolled(it for it in known if namespace_of(it) == namespace)
 
 
 def _of_deployment(stores: Stores, deployment: Object) -> set[Key]:

@@ -17,7 +17,7 @@ class ConflictError(ClusterError):
 
 
 class GoneError(ClusterError):
-    """Another object has the name now, or the asked version is too old: read and plan again.
+    """What was meant is no more, as another object or version is there: read and plan again.
 
     Seen as 409 on DELETE, 422 on `metadata.uid` in PATCH, 410 on a watch.
     """

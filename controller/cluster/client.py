@@ -493,13 +493,23 @@ class Client:
             )
         )
 
-    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, *, uid: str, version: str
+    ) -> None:
         """Delete the object with this uid; the garbage collector takes what it owns.
 
+        Args:
+            kind: what it is.
+            namespace: where it is.
+            name: what it is called.
+            uid: what it has to have.
+            version: the resourceVersion it has to have; "" for any.
+
         Raises:
-            GoneError: another object has the name now.
+            GoneError: another object has the name now, or it has another version.
             NotFoundError: there is none.
         """
+        conditions = {"uid": uid} | ({"resourceVersion": version} if version else {})
         await self._ask(
             Request(
                 verb="delete",
@@ -509,7 +519,7 @@ class Client:
                 body={
                     "apiVersion": "v1",
                     "kind": "DeleteOptions",
-                    "preconditions": {"uid": uid},
+                    "preconditions": conditions,
                     "propagationPolicy": "Background",
                 },
                 timeout=self._one_answer(),

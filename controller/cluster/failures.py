@@ -111,7 +111,7 @@ def _server_error(refusal: Refusal) -> ClusterError:
 
 
 def _conflict(refusal: Refusal) -> ClusterError:
-    """A delete names the uid it means, so its 409 says that this is another object now."""
+    """A delete says which state of which object it means: its 409 says that it is another now."""
     kind = GoneError if refusal.verb == "delete" else ConflictError
     return kind(refusal.message)
 

@@ -62,6 +62,8 @@ ROUTE_KEYS = frozenset(
     }
 )
 """The annotations that routing.md 5.1 lets us write on an Ingress."""
+STAMP_SECONDS = 1.0
+"""Times are written in whole seconds: a change within the second of the last one keeps its text."""
 RACE_SECONDS = 10.0
 """What a pass has seen may be so old when it is written down."""
 GROWTH = Fraction(5, 4)
@@ -414,7 +416,8 @@ def _s19(scene: Scene, change: Change) -> str | None:
     if _sides(before) == _sides(after) or not change.is_edit:
         return None
     old, new = (annotations_of(obj or {}).get(names.CHANGED) for obj in (change.old, change.new))
-    if new and new != old:
+    _, stamped = scene.memory.stamped.get(name_of(change.current), ("", -STAMP_SECONDS))
+    if new and (new != old or change.at - stamped < STAMP_SECONDS):
         return None
     return f"went from {before} to {after} and keeps the time {new}"
 
@@ -559,12 +562,17 @@ def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
 
 
 def _a3(scene: Scene, change: Change) -> str | None:
-    """A Deployment is enrolled by its label, which we set and remove; a Service by its user's."""
+    """A Deployment is enrolled by its label, which we set and remove; a Service by its user's.
+
+    A Service whose user takes the label off while our first write is under way was enrolled; what
+    is written then is taken back by the next pass.
+    """
     if change.is_of_ours or not change.is_edit:
         return None
     old, new = change.old or {}, change.new or {}
     if change.kind == "services":
-        was_enrolled = names.CANARY in labels_of(old) or names.STATUS in annotations_of(old)
+        is_shown = names.CANARY in labels_of(old) or names.STATUS in annotations_of(old)
+        was_enrolled = is_shown or uid_of(old) in scene.memory.enrolled
         knows_us = any(map(is_our_condition, status_of(old).get("conditions") or ()))
         return None if was_enrolled or knows_us else f"we wrote on Service {name_of(old)}"
     holder = labels_of(old).get(names.HELD) or labels_of(new).get(names.HELD)

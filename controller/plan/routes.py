@@ -21,7 +21,17 @@ from controller.plan.release import Release
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.traffic.nginx import changed_at, changed_text
 from controller.plan.workload import canary_ingress_name, canary_name, our_metadata
-from controller.plan.writes import Create, Event, Merge, Write, deleted, lowered, raised, ref
+from controller.plan.writes import (
+    Create,
+    Event,
+    Merge,
+    Write,
+    deleted,
+    dropped,
+    lowered,
+    raised,
+    ref,
+)
 
 
 def canary_refs(release: Release) -> frozenset[Ref]:
@@ -249,7 +259,7 @@ def close(release: Release, draft: Draft) -> None:
         if name_of(route) not in sticky:
             draft.add(lower(release, route, CLOSED))
         elif release.record is None or release.record.changed:
-            draft.add(deleted(INGRESS, route, "deleted the canary Ingress: sessions stick to it"))
+            draft.add(dropped(INGRESS, route, "deleted the canary Ingress: sessions stick to it"))
         else:
             draft.note(changed=stamp(release.now))
 

@@ -83,10 +83,12 @@ class Memory:
     Attributes:
         templates: revisions that stood in a user's Deployment at some time, labels left out.
         reached: for each enrolled Service, (time, exposure) of every change of its routes.
+        stamped: for each of our Ingresses the text of its last change's time, and when it came.
         strange: when each Service's routes were opened by somebody else.
         let_go: for each Deployment, when we un-paused it and nothing else happened to it since.
         ready: ready endpoints of each Service.
         uids: of each Service, also when it is gone.
+        enrolled: uids of the Services that were enrolled at some time.
         served: for the uid of a Deployment, the revision whose pods were last alone and all ready.
         accounts: every account that each Service's user ever listed.
         asked: for each Service, (time, weights) of what its pin and its plan ask for.
@@ -95,10 +97,12 @@ class Memory:
 
     templates: set[str] = field(default_factory=set)
     reached: dict[str, list[tuple[float, Exposure]]] = field(default_factory=dict)
+    stamped: dict[str, tuple[str, float]] = field(default_factory=dict)
     strange: dict[str, list[float]] = field(default_factory=dict)
     let_go: dict[str, float] = field(default_factory=dict)
     ready: dict[str, int] = field(default_factory=dict)
     uids: dict[str, str] = field(default_factory=dict)
+    enrolled: set[str] = field(default_factory=set)
     served: dict[str, str] = field(default_factory=dict)
     accounts: dict[str, set[str]] = field(default_factory=dict)
     asked: dict[str, list[tuple[float, tuple[int, ...]]]] = field(default_factory=dict)
@@ -233,6 +237,9 @@ def _note_route(scene: Scene, change: Change) -> None:
         service = scene.release(change.current)
         widest = scene.widest(namespace_of(change.current), service)
         scene.memory.reached.setdefault(service, []).append((change.at, widest))
+        name, text = name_of(change.current), annotations_of(change.current).get(names.CHANGED, "")
+        if scene.memory.stamped.get(name, ("", 0.0))[0] != text:
+            scene.memory.stamped[name] = (text, change.at)
         if not change.by_us:
             scene.memory.strange.setdefault(service, []).append(change.at)
         return
@@ -249,6 +256,8 @@ def paths_of(ingress: Object) -> Iterator[tuple[str, ...]]:
 def _note_service(scene: Scene, change: Change) -> None:
     name = name_of(change.current)
     scene.memory.uids[name] = uid_of(change.current)
+    if names.CANARY in labels_of(change.current) and not change.is_of_ours:
+        scene.memory.enrolled.add(uid_of(change.current))
     intent = scene.intent(namespace_of(change.current), name)
     if intent is not None:
         scene.memory.accounts.setdefault(name, set()).update(intent.accounts)

@@ -1,7 +1,7 @@
 """What a plan is made of: writes without an order, one per kind of ownership."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from controller.api.objects import (
@@ -71,12 +71,18 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
-    """Delete an object of ours, by uid."""
+    """Delete an object of ours, by uid, and by the version that it was read at.
+
+    Attributes:
+        version: the resourceVersion that it still has to have: somebody may have opened a door
+            since. "" where it goes whatever became of it (safety.md S21).
+    """
 
     kind: Kind
     namespace: str
     name: str
     uid: str
+    version: str
     why: str
     confirm: frozenset[Ref] = frozenset()
     events: tuple[Event, ...] = ()
@@ -145,7 +151,7 @@ def _merge(
 def deleted(
     kind: Kind, obj: Object, why: str, also: frozenset[Ref] = frozenset(), **more: Any
 ) -> Delete:
-    """Return the deletion of exactly this object, after reading it once more (T9).
+    """Return the deletion of an object as it was seen, after reading it once more (T9).
 
     Args:
         kind: what it is.
@@ -159,10 +165,16 @@ def deleted(
         namespace=namespace_of(obj),
         name=name_of(obj),
         uid=uid_of(obj),
+        version=version_of(obj),
         why=why,
         confirm=frozenset({ref(kind, obj)}) | also,
         **more,
     )
+
+
+def dropped(kind: Kind, obj: Object, why: str) -> Delete:
+    """Return the deletion of an object however it changes meanwhile: an abort waits for nobody."""
+    return replace(deleted(kind, obj, why), version="")
 
 
 def edit_map(

@@ -11,7 +11,7 @@ import jsonpatch
 
 from controller.api import objects
 from controller.api.errors import ConflictError, GoneError, NotFoundError
-from controller.api.objects import Kind, Object, name_of, namespace_of, uid_of
+from controller.api.objects import Kind, Object, name_of, namespace_of, uid_of, version_of
 from controller.cluster.client import Listing, WatchEvent
 from controller.cluster.reflector import Store
 from controller.observe import Observer
@@ -141,9 +141,12 @@ class FakeServer:
         except jsonpatch.JsonPatchException as error:
             raise ConflictError(f"json_patch {kind} {name}{subresource}: 422") from error
 
-    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, *, uid: str, version: str
+    ) -> None:
         self._begin("delete", kind, name)
-        if uid_of(self._held(kind, namespace, name)) != uid:
+        held = self._held(kind, namespace, name)
+        if uid_of(held) != uid or version not in {"", version_of(held)}:
             raise GoneError(f"delete {kind} {name}: 409")
         self.remove(kind, name)
 

@@ -63,6 +63,17 @@ def close_ingress(world: Watched) -> Merge:
     return lowered(objects.INGRESS, held, {"metadata": {"annotations": {"weight": "0"}}}, "w")
 
 
+def deletion(*, uid: str, version: str = "") -> Delete:
+    return Delete(
+        kind=objects.INGRESS,
+        namespace=NAMESPACE,
+        name="app-canary",
+        uid=uid,
+        version=version,
+        why="w",
+    )
+
+
 def hold_stable(value: str = "app") -> Edit:
     return Edit(
         kind=objects.DEPLOYMENT,
@@ -83,6 +94,7 @@ async def test_carries_out_every_kind_of_write(world: Watched, applier: Applier)
         namespace=NAMESPACE,
         name="app-canary",
         uid="uid-services-app-canary",
+        version="",
         why="w",
     )
     plan = Plan(writes=(create_canary(), close_ingress(world), hold_stable(), delete))
@@ -105,13 +117,7 @@ async def test_answers_are_known_at_once(world: Watched, applier: Applier) -> No
 
 
 async def test_what_was_deleted_is_forgotten_at_once(world: Watched, applier: Applier) -> None:
-    write = Delete(
-        kind=objects.INGRESS,
-        namespace=NAMESPACE,
-        name="app-canary",
-        uid="uid-ingresses-app-canary",
-        why="w",
-    )
+    write = deletion(uid="uid-ingresses-app-canary")
 
     await applier.apply(KEY, Plan(writes=(write,)))
 
@@ -156,20 +162,31 @@ async def test_a_raise_on_an_old_version_is_a_conflict(world: Watched, applier: 
 
 
 async def test_deleting_what_is_gone_is_a_success(world: Watched, applier: Applier) -> None:
-    write = Delete(kind=objects.INGRESS, namespace=NAMESPACE, name="app-canary", uid="u", why="w")
+    write = deletion(uid="u")
     world.server.fail("delete", objects.INGRESS, "app-canary", NotFoundError("404"))
 
     assert await applier.apply(KEY, Plan(writes=(write,))) == ()
 
 
 async def test_another_object_of_that_name_is_not_deleted(world: Watched, applier: Applier) -> None:
-    write = Delete(
-        kind=objects.INGRESS, namespace=NAMESPACE, name="app-canary", uid="other", why="w"
-    )
+    (failure,) = await applier.apply(KEY, Plan(writes=(deletion(uid="other"),)))
+
+    assert isinstance(failure.error, GoneError)
+    assert len(world.observer.observe(KEY).ingresses) == 1
+
+
+async def test_what_changed_since_it_was_read_is_not_deleted(
+    world: Watched, applier: Applier
+) -> None:
+    held = world.stores.get(objects.INGRESS, NAMESPACE, "app-canary")
+    assert held is not None
+    world.server.put(objects.INGRESS, {**held, "spec": {}})
+    write = deletion(uid="uid-ingresses-app-canary", version=objects.version_of(held))
 
     (failure,) = await applier.apply(KEY, Plan(writes=(write,)))
 
     assert isinstance(failure.error, GoneError)
+    assert failure.target == Ref(kind=objects.INGRESS, namespace=NAMESPACE, name="app-canary")
     assert len(world.observer.observe(KEY).ingresses) == 1
 
 

@@ -562,6 +562,16 @@ def test_a_budget_wakes_the_canary_it_selects(world: Watched) -> None:
         assert world.woken_since() == {KEY}
 
 
+def test_a_service_that_selects_by_our_labels_wakes_every_release_of_its_namespace(
+    world: Watched,
+) -> None:
+    world.put(objects.SERVICE, service("second", selector={"app": "elsewhere"}))
+    world.woken_since()
+
+    world.put(objects.SERVICE, service("tracked", labels={}, selector={names.TRACK: "canary"}))
+    assert world.woken_since() == {KEY, (NAMESPACE, "second")}
+
+
 def test_a_service_that_lost_its_last_mark_wakes_its_release(world: Watched) -> None:
     world.put(objects.SERVICE, service(labels={}))
     assert world.woken_since() == {KEY}

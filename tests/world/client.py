@@ -127,14 +127,18 @@ class InProcessClient:
         )
         return made
 
-    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        """Delete the object with this uid."""
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, *, uid: str, version: str
+    ) -> None:
+        """Delete the object with this uid, and this version unless that is ""."""
         await self._write(
             "delete",
             kind,
             name,
             uid,
-            lambda: self.store.delete(kind.plural, namespace, name, uid=uid),
+            lambda: self.store.delete(
+                kind.plural, namespace, name, uid=uid, resource_version=version
+            ),
         )
 
     def _patching(

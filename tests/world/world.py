@@ -79,7 +79,7 @@ class World(Kubectl):
         super().__init__(Store(clock=self._clock, rng=rng, hold_policy=hold == "admission"))
         self.parameters = parameters or Parameters()
         self.metrics = Metrics(weight=lambda: self.weight() or 0, elapsed=self._loop.time)
-        self._is_metered = metered
+        self.is_metered = metered
         if metered:
             self.parameters = replace(
                 self.parameters, dialect="traefik", scrape_seconds=SCRAPE_SECONDS
@@ -108,7 +108,7 @@ class World(Kubectl):
     def close(self) -> None:
         """End everything that runs."""
         self.crash()
-        if self._is_metered:
+        if self.is_metered:
             self._requests.cancel()
         self._do(self._plane.close())
         self._loop.close()
@@ -381,7 +381,7 @@ class World(Kubectl):
         return InProcessClient(store=self.store, now=self._clock, elapsed=self._loop.time)
 
     async def _started(self) -> Any:
-        server = self.metrics if self._is_metered else None
+        server = self.metrics if self.is_metered else None
         return Process(self.client, mode=self._mode, parameters=self.parameters, server=server)
 
     async def _until(self, holds: Callable[[], object], end: float) -> bool:

@@ -103,12 +103,19 @@ class TestWhatIsSent:
         assert (seen.method, seen.body) == ("PUT", thing("serinus"))
         assert seen.path == "/apis/coordination.k8s.io/v1/namespaces/shop/leases/serinus"
 
-    async def test_delete_names_the_uid_and_leaves_the_rest_to_the_collector(self) -> None:
+    async def test_delete_names_the_state_it_means_and_leaves_the_rest_to_the_collector(
+        self,
+    ) -> None:
         async with talking(says({"kind": "Status", "status": "Success"})) as (server, client):
-            await client.delete(INGRESS, "shop", "web-canary", uid="u-1")
+            await client.delete(INGRESS, "shop", "web-canary", uid="u-1", version="7")
         assert server.seen[0].method == "DELETE"
-        assert server.seen[0].body["preconditions"] == {"uid": "u-1"}
+        assert server.seen[0].body["preconditions"] == {"uid": "u-1", "resourceVersion": "7"}
         assert server.seen[0].body["propagationPolicy"] == "Background"
+
+    async def test_delete_of_any_version_names_the_uid_alone(self) -> None:
+        async with talking(says({"kind": "Status", "status": "Success"})) as (server, client):
+            await client.delete(INGRESS, "shop", "web-canary", uid="u-1", version="")
+        assert server.seen[0].body["preconditions"] == {"uid": "u-1"}
 
     @pytest.mark.parametrize("name", ["", "..", "../secrets", "a/b", "a%2fb", "a?b", "a#b"])
     async def test_name_that_would_change_the_path_is_not_sent(self, name: str) -> None:
@@ -253,7 +260,7 @@ class TestFailures:
     async def test_delete_of_another_object_says_it_is_gone(self) -> None:
         async with talking(refuses(409, message="Precondition failed: UID")) as (_, client):
             with pytest.raises(GoneError):
-                await client.delete(SERVICE, "shop", "web", uid="u")
+                await client.delete(SERVICE, "shop", "web", uid="u", version="1")
 
     async def test_hang_is_an_outage(self) -> None:
         async with talking(hang, timeouts=IMPATIENT) as (_, client):
@@ -293,7 +300,7 @@ class TestFailures:
         ):
             await client.get(SERVICE, "shop", "web")
             with pytest.raises(NotFoundError):
-                await client.delete(INGRESS, "shop", "web", uid="u")
+                await client.delete(INGRESS, "shop", "web", uid="u", version="1")
             with pytest.raises(UnavailableError):
                 await client.merge(SERVICE, "shop", "web", {})
         assert told == [

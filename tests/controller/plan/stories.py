@@ -398,8 +398,8 @@ def _what(write: Write) -> str:
             return f"merge {write.kind} {write.name} {json.dumps(patch, sort_keys=True)}"
         case Edit(operations=operations):
             return f"edit {write.kind} {write.name} {json.dumps(operations)}"
-        case Delete(uid=uid):
-            return f"delete {write.kind} {write.name} {uid}"
+        case Delete(uid=uid, version=version):
+            return f"delete {write.kind} {write.name} {uid} {version or 'of any version'}"
 
 
 def book() -> dict[str, str]:

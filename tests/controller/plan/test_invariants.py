@@ -12,7 +12,7 @@ from controller.plan.invariants import INVARIANTS, broken_by, standing
 from controller.plan.observed import Observed
 from controller.plan.release import release_of
 from controller.plan.scene import Change, Scene, remember
-from controller.plan.traffic.exposure import Exposure
+from controller.plan.traffic.exposure import CLOSED, Exposure
 from tests.controller.plan.good import GOOD
 from tests.controller.plan.scenes import (
     CANARY,
@@ -291,6 +291,19 @@ def test_a_rule_says_when_it_was_written() -> None:
     assert judged(here, "ingresses", stands, new) == {"S19"}
 
 
+def test_a_change_within_the_second_of_the_last_one_says_the_same_time() -> None:
+    here = scene()
+    stands = here.get("ingresses", NAMESPACE, CANARY)
+    text = stands["metadata"]["annotations"][names.CHANGED]
+    assert here.memory.stamped == {CANARY: (text, 0.0)}
+    new = route_with(CLOSED)
+    new["metadata"]["annotations"][names.CHANGED] = text
+    assert judged(here, "ingresses", stands, new, at=0.9) == set()
+    note(here, "ingresses", stands, new)
+    assert here.memory.stamped == {CANARY: (text, 0.0)}
+    assert judged(here, "ingresses", stands, new, at=1.0) == {"S19"}
+
+
 def test_paths_of_a_new_route_are_those_of_a_main_and_lead_to_our_service() -> None:
     here = scene()
     objects_of(here).drop("ingresses", NAME)
@@ -393,7 +406,7 @@ def test_events_are_told_anywhere() -> None:
 
 
 def test_what_was_never_enrolled_gets_no_write() -> None:
-    plain = edited(service(), lambda it: it["metadata"].update(labels={}))
+    plain = edited(service(), lambda it: it["metadata"].update(labels={}, uid="a stranger's"))
     told = edited(plain, lambda it: it["metadata"].update(annotations={names.STATUS: "{}"}))
     assert judged(scene(), "services", plain, told) == {"A3"}
     assert judged(scene(), "services", told, plain) == set()
@@ -407,6 +420,15 @@ def test_what_was_never_enrolled_gets_no_write() -> None:
     objects_of(alone).drop("deployments", CANARY)
     assert judged(alone, "deployments", free, paused) == {"A3"}
     assert judged(scene(), "deployments", free, deployment()) == set()
+
+
+def test_what_was_enrolled_once_may_still_get_what_was_under_way() -> None:
+    here, enrolled = scene(), service()
+    left = edited(enrolled, lambda it: it["metadata"].update(labels={}))
+    remember(here, Change(kind="services", new=left, old=enrolled, by_us=False, at=999.0))
+    told = edited(left, lambda it: it["metadata"].update(annotations={names.STATUS: "{}"}))
+    assert judged(here, "services", left, told) == set()
+    assert here.memory.enrolled == {enrolled["metadata"]["uid"]}
 
 
 def test_a_deployment_is_in_one_release() -> None:

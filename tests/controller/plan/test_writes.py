@@ -15,6 +15,7 @@ from controller.plan.writes import (
     Merge,
     Plan,
     deleted,
+    dropped,
     edit_map,
     lowered,
     merge_into,
@@ -126,14 +127,27 @@ def test_lowering_is_conditional_on_the_uid_only() -> None:
     )
 
 
-def test_a_deletion_names_the_uid_and_is_read_afresh() -> None:
+def test_a_deletion_names_the_state_it_means_and_is_read_afresh() -> None:
     assert deleted(DEPLOYMENT, deployment(), "why") == Delete(
         kind=DEPLOYMENT,
         namespace=NAMESPACE,
         name=NAME,
         uid=uid("Deployment", NAME),
+        version="100",
         why="why",
         confirm=frozenset({Ref(kind=DEPLOYMENT, namespace=NAMESPACE, name=NAME)}),
+    )
+
+
+def test_what_is_dropped_goes_whatever_its_version_is_by_then() -> None:
+    assert dropped(INGRESS, ingress(), "why") == Delete(
+        kind=INGRESS,
+        namespace=NAMESPACE,
+        name=NAME,
+        uid=uid("Ingress", NAME),
+        version="",
+        why="why",
+        confirm=frozenset({Ref(kind=INGRESS, namespace=NAMESPACE, name=NAME)}),
     )
 
 

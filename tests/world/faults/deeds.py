@@ -113,6 +113,7 @@ _OPERATIONS: Mapping[str, Deed] = {
     "typo": _notes(wieght="5"),
     "no-typo": _notes(wieght=None),
     "bad-weight": _notes(weight="many"),
+    "no-checks": _notes(checks=None),
     "few": _notes(replicas="1"),
     "no-few": _notes(replicas=None),
     "in-place": _notes(promotion="in-place"),

@@ -8,11 +8,11 @@ import asyncio
 import gc
 import json
 import os
+import random
 import signal
 import sys
 import time
 import traceback
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,8 @@ class Director:
         plan: what goes wrong in this process; None where nothing does, or not yet.
         branches: plans by the place of their first fault; each becomes a process of its own.
         jobs: how many of those may run at once.
-        points: every place at which something could have gone wrong, in order.
+        points: every place at which something could have gone wrong, in order, and when in
+            seconds since the story began.
         began: when the story began, in seconds of the world.
         is_enough: asked before every run; tells whether what was looked for is found.
     """
@@ -52,7 +53,7 @@ class Director:
     plan: Plan | None = None
     branches: Mapping[Place, list[Plan]] = field(default_factory=dict)
     jobs: int = 2
-    points: list[Place] = field(default_factory=list)
+    points: dict[Place, float] = field(default_factory=dict)
     began: float = 0.0
     is_enough: Callable[[], bool] = lambda: False
     is_child: bool = False
@@ -60,17 +61,18 @@ class Director:
     _children: set[int] = field(default_factory=set)
     hit: list[str] = field(default_factory=list)
 
-    def begin(self, timed: Iterable[Plan] = ()) -> None:
-        """Take the world in hand, at the beginning of the story."""
+    def begin(self, timed: Mapping[float, Iterable[Plan]] | None = None) -> None:
+        """Take the world in hand, at the beginning of the story.
+
+        Args:
+            timed: plans by the second in which their first fault comes, wherever that is.
+        """
         self.world.far.adversary = self
         self.world.far.seen.clear()
         self.began = self.world.now
         if self.plan is not None:
             self._take(self.plan)
-        by_time: dict[float, list[Plan]] = defaultdict(list)
-        for plan in timed:
-            by_time[plan.faults[0].at].append(plan)
-        for at, plans in by_time.items():
+        for at, plans in (timed or {}).items():
             self.world.loop.call_at(self.began + at, self._branch, plans)
 
     def _take(self, plan: Plan) -> None:
@@ -115,7 +117,7 @@ class Director:
 
     def _here(self, place: Place) -> Fault | None:
         if self.plan is None:
-            self.points.append(place)
+            self.points.setdefault(place, self.world.now - self.began)
             plans = self.branches.get(place)
             if plans:
                 self._branch(plans)
@@ -138,8 +140,10 @@ class Director:
             while len(self._children) >= self.jobs:
                 self._reap()
             sys.stdout.flush()
+            chance = random.getstate()
             child = os.fork()
             if child == 0:
+                random.setstate(chance)  # a fork draws other lots than its parent, and its replay
                 # A running loop is known by its process' number too.
                 asyncio._set_running_loop(self.world.loop)
                 self.is_child = True

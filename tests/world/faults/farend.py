@@ -184,13 +184,14 @@ class Session:
     Attributes:
         is_dead: the process is gone; nothing it sends arrives any more.
         frozen_until: it is stopped, and takes in nothing, until then.
+        streams: its open watches, in order: a replay has to come upon them as the run did.
     """
 
     far: FarEnd
     identity: str
     is_dead: bool = False
     frozen_until: float = 0.0
-    streams: set[Stream] = field(default_factory=set)
+    streams: dict[Stream, None] = field(default_factory=dict)
 
     async def close(self) -> None:
         """End everything."""
@@ -363,8 +364,9 @@ class Session:
                 return store.patch(*where, place.name, asked.form, asked.body, **how)
             case _:
                 options = asked.body or {}
-                uid = (options.get("preconditions") or {}).get("uid")
-                return store.delete(*where, place.name, uid=uid)
+                conditions = options.get("preconditions") or {}
+                uid, version = conditions.get("uid"), conditions.get("resourceVersion")
+                return store.delete(*where, place.name, uid=uid, resource_version=version)
 
     def _log(self, asked: Asked, error: ApiError | None) -> None:
         verb = {"json": "json_patch", "merge": "merge"}.get(asked.form, asked.verb)
@@ -408,7 +410,7 @@ class Session:
             seconds=float(asked.query["timeoutSeconds"]),
             silence=timeout.sock_read or 300.0,
         )
-        self.streams.add(stream)
+        self.streams[stream] = None
         return Response(status=200, headers=self._headers({}), content=stream)
 
     # Answers.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from controller.api import names
-from controller.api.objects import is_ours, labels_of, name_of, namespace_of
+from controller.api.objects import annotations_of, is_ours, labels_of, name_of, namespace_of
 from controller.plan.scene import Scene
 from tests.world.faults.farend import Asked
 
@@ -31,19 +31,28 @@ def flaws(
         recent.add((verb, what, name))
     obj = new if new is not None else old
     if asked.verb == "delete" and is_ours(obj) and name_of(obj) == asked.name:
-        return _deletion(asked, recent)
+        sticks = any(map(_has_affinity, scene.all("ingresses", namespace_of(obj))))
+        return _deletion(asked, recent, is_sticky=kind == "ingresses" and sticks)
     if kind == "ingresses" and is_ours(obj) and new is not None and old is not None:
         return _routing(scene, asked, recent, new, old)
     return []
 
 
-def _deletion(asked: Asked, recent: set[tuple[str, str, str]]) -> list[str]:
+def _deletion(asked: Asked, recent: set[tuple[str, str, str]], *, is_sticky: bool) -> list[str]:
     found = []
-    if not ((asked.body or {}).get("preconditions") or {}).get("uid"):
+    conditions = (asked.body or {}).get("preconditions") or {}
+    if not conditions.get("uid"):
         found.append(f"T6 (deletes carry the uid): {asked.kind} {asked.name}")
+    if not conditions.get("resourceVersion") and not is_sticky:
+        found.append(f"T6 (deletes carry the version): {asked.kind} {asked.name}")
     if ("get", asked.kind, asked.name) not in recent:
         found.append(f"T9 (nothing destructive from a cached read): {asked.kind} {asked.name}")
     return found
+
+
+def _has_affinity(ingress: Any) -> bool:
+    """Tell whether sessions stick here: only an Ingress beside it may be deleted unread (S21)."""
+    return any(key.endswith("/affinity") for key in annotations_of(ingress))
 
 
 def _routing(

@@ -98,11 +98,6 @@ def travels(workload: str, points: Sequence[Place], _: float) -> Iterator[Plan]:
         yield Plan(row="D", workload=workload, faults=(fault,))
 
 
-STORIES_WITH_METRICS = ("checks-pass", "checks-fail")
-"""Evidence is found by the API server's time. While that is an hour wrong there is none, so the
-release holds and says so (T12), and the story does not end before the clock is mended."""
-
-
 def leaders(workload: str, points: Sequence[Place], _: float) -> Iterator[Plan]:
     """Row E: a second active process, a lost Lease, wrong clocks, a frozen process."""
     for place in write_places(points):
@@ -115,8 +110,6 @@ def leaders(workload: str, points: Sequence[Place], _: float) -> Iterator[Plan]:
             ("date", "", -3600.0),
             ("freeze", "", 60.0),
         ):
-            if do == "date" and workload in STORIES_WITH_METRICS:
-                continue
             fault = _at(place, "before", do, value, seconds)
             yield Plan(row="E", workload=workload, faults=(fault,))
         for when in ("applied", "after"):

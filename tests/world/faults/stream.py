@@ -65,7 +65,7 @@ class Stream:
     def close(self) -> None:
         """Leave the store alone from now on."""
         self._session.far.store.close(self._watch)
-        self._session.streams.discard(self)
+        self._session.streams.pop(self, None)
         for timer in (self._ending, self._marking, self._coming):
             if timer is not None:
                 timer.cancel()

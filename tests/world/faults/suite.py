@@ -18,7 +18,7 @@ from e2e.bed.apiserver.errors import ApiError
 from tests.world.faults import oracles, rows
 from tests.world.faults.deeds import DEEDS
 from tests.world.faults.director import Director, Outcome, Place, failure, reported
-from tests.world.faults.plan import Plan, plan_in
+from tests.world.faults.plan import Fault, Plan, plan_in
 from tests.world.faults.workloads import BY_NAME, Workload, prepared, rest
 from tests.world.faults.world import FaultyWorld
 from tests.world.kubectl import KubectlError
@@ -34,7 +34,7 @@ class Told:
     """A story without faults: what it is compared with, and where something may go wrong."""
 
     reference: oracles.Reference
-    points: list[Place]
+    points: dict[Place, float]
     wrong: list[str]
 
 
@@ -45,7 +45,7 @@ def told(workload: Workload) -> Told:
         director.begin()
         workload.story(world)
         reference = oracles.reference_of(world, director.began)
-        points = list(director.points)
+        points = dict(director.points)
         plan = Plan(row=CALM, workload=workload.name, faults=())
         return Told(
             reference=reference,
@@ -68,13 +68,21 @@ def run(
     gc.disable()  # a story is short, and what is collected here is copied for every run
     world = prepared(workload)
     branches: dict[Place, list[Plan]] = defaultdict(list)
-    timed = [plan for plan in plans if plan.faults[0].verb == "time"]
+    timed: dict[float, list[Plan]] = defaultdict(list)
     for plan in plans:
-        if plan.faults[0].verb != "time":
-            branches[plan.faults[0].place].append(plan)
+        first = min(plan.faults, key=lambda fault: _moment(fault, known.points))
+        if first.verb == "time":
+            timed[first.at].append(plan)
+        else:
+            branches[first.place].append(plan)
     director = Director(world=world, deeds=DEEDS, branches=branches, jobs=jobs, is_enough=is_enough)
     director.begin(timed)
     _finish(workload, director, known, path)
+
+
+def _moment(fault: Fault, points: Mapping[Place, float]) -> float:
+    """Return when a fault comes if nothing went wrong before; a run parts from the others there."""
+    return fault.at if fault.verb == "time" else points[fault.place]
 
 
 def alone(plan: Plan, known: Told) -> Outcome:
@@ -132,14 +140,8 @@ def _wrong(workload: Workload, director: Director, known: Told) -> list[str]:
 
 
 def plans_of(workload: str, known: Told, row: str) -> list[Plan]:
-    """Return the plans of a row over one story.
-
-    Where metrics are looked at, people may leave a release that is judged for ever: its status has
-    news with every look, and the world never rests. Those stories meet no deeds of people.
-    """
-    made = list(rows.ROWS[row](workload, known.points, known.reference.seconds))
-    is_judged = workload in rows.STORIES_WITH_METRICS
-    return [plan for plan in made if plan.is_harmless or not is_judged]
+    """Return the plans of a row over one story."""
+    return list(rows.ROWS[row](workload, list(known.points), known.reference.seconds))
 
 
 def sampled(workload: str, plans: Sequence[Plan], stride: int) -> Sequence[Plan]:

@@ -194,7 +194,7 @@ class FaultyWorld(World):
             parameters=self.parameters,
             leader_elect=self.leader_elect if leader_elect is None else leader_elect,
             decides=self._decides,
-            server=self.metrics if self._is_metered else None,
+            server=self.metrics if self.is_metered else None,
         )
         self.instances.append(instance)
         return instance
