@@ -57,6 +57,8 @@ def test_everything_about_a_release_is_remembered() -> None:
         templates={bare(template("v2"))},
         reached={NAME: [(0.0, TEN)]},
         strange={NAME: [0.0]},
+        stamped={CANARY: (route(TEN)["metadata"]["annotations"][names.CHANGED], 0.0)},
+        enrolled={uid("Service", NAME)},
         ready={NAME: 4, CANARY: 2},
         uids={NAME: uid("Service", NAME), CANARY: uid("Service", CANARY)},
         served={uid("Deployment", NAME): V1},
