@@ -18,7 +18,7 @@ import pytest
 from e2e.scenarios.application import App
 from e2e.scenarios.cluster import Cluster
 
-AT_ONCE = 16
+AT_ONCE = 12
 """Scenarios under way at a time; more only wait for the two cores of a small machine."""
 LIMIT_SECONDS = 240.0
 
