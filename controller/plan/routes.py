@@ -73,18 +73,35 @@ def route_refs(release: Release) -> frozenset[Ref]:
     return frozenset(Ref(kind=INGRESS, namespace=namespace, name=name) for name in (*known, *due))
 
 
-def move(release: Release, draft: Draft, target: Exposure, hold: Hold | None) -> None:
-    """Bring every route to `target`; while the gates hold, only as far as nothing is raised."""
+def move(
+    release: Release,
+    draft: Draft,
+    target: Exposure,
+    hold: Hold | None,
+    *,
+    waits_for_nobody: bool = False,
+) -> None:
+    """Bring every route to `target`; while the gates hold, only as far as nothing is raised.
+
+    Args:
+        release: what is seen.
+        draft: where the writes go.
+        target: who is to reach the canary.
+        hold: why nothing may be raised; None while everything may.
+        waits_for_nobody: lower without a read, as an empty canary has to be. What only a pin or a
+            plan lowers is read first: a record that is seen late may hide that stable rolls.
+    """
+    rests_on = frozenset() if waits_for_nobody else _roll_refs(release)
     for route in release.found.routes.values():
         written = release.written(route)
         if target.is_within(written):
-            draft.add(lower(release, route, target))
+            draft.add(lower(release, route, target, rests_on))
         elif hold is None:
             draft.add(_raise(release, route, target))
         else:
-            draft.add(lower(release, route, target.meet(written)))
+            draft.add(lower(release, route, target.meet(written), rests_on))
     for orphan in release.found.orphans:
-        draft.add(lower(release, orphan, CLOSED))
+        draft.add(lower(release, orphan, CLOSED, rests_on))
 
 
 def raise_routes(release: Release, draft: Draft, target: Exposure) -> None:
@@ -92,8 +109,17 @@ def raise_routes(release: Release, draft: Draft, target: Exposure) -> None:
     draft.add(*(_raise(release, route, target) for route in release.found.routes.values()))
 
 
-def lower(release: Release, route: Object, target: Exposure) -> Merge | None:
-    """Return the PATCH that lowers a route, conditional on its uid only; None: it is so already."""
+def lower(
+    release: Release, route: Object, target: Exposure, rests_on: frozenset[Ref] = frozenset()
+) -> Merge | None:
+    """Return the PATCH that lowers a route, conditional on its uid only; None: it is so already.
+
+    Args:
+        release: what is seen.
+        route: the canary Ingress.
+        target: who is to reach the canary through it.
+        rests_on: what has to be read afresh before; an abort waits for nobody.
+    """
     nginx, now = release.found.nginx, release.now
     change = nginx.change(route, target, now)
     if target == CLOSED:
@@ -105,9 +131,15 @@ def lower(release: Release, route: Object, target: Exposure) -> Merge | None:
         route,
         {"metadata": {"annotations": change}},
         f"lowered the canary's exposure to {words(target)}",
-        confirm=_unless_it_rolls(release),
+        confirm=rests_on | _unless_it_rolls(release),
         events=_events(release.written(route), target),
     )
+
+
+def _roll_refs(release: Release) -> frozenset[Ref]:
+    """Return what tells whether stable rolls by an approval: both Deployments."""
+    found = (release.stable, release.canary)
+    return frozenset(ref(DEPLOYMENT, one) for one in found if one is not None)
 
 
 def _unless_it_rolls(release: Release) -> frozenset[Ref]:

@@ -270,7 +270,8 @@ def _fall(release: Release, draft: Draft, carried: Exposure, needed: int) -> Sto
         draft.tell("CanaryShort", f"{ready} of {needed} canary pods are ready", warning=True)
     target = carried if ready else CLOSED
     count = f"{ready} of {needed} canary pods are ready"
-    move(release, draft, target, Hold(reason="CanaryShort", message=count))
+    why = Hold(reason="CanaryShort", message=count)
+    move(release, draft, target, why, waits_for_nobody=True)
     return Story(
         reason="CanaryShort",
         message=f"{count}: lowered to {words(target)} until they are back",

@@ -8,7 +8,7 @@ import pytest
 
 from controller.api import names
 from controller.api.objects import DEPLOYMENT, INGRESS, stamp
-from controller.plan.observed import Observed
+from controller.plan.observed import Observed, Ref
 from controller.plan.routes import words
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.traffic.nginx import changed_text
@@ -18,6 +18,7 @@ from tests.controller.plan.plans import passed
 from tests.controller.plan.worlds import (
     LONG,
     NAME,
+    NAMESPACE,
     NOW,
     PREFIX,
     canary,
@@ -71,6 +72,19 @@ def test_a_lowering_is_conditional_on_the_uid_only_and_touches_only_our_keys() -
             names.CHANGED: changed_text(exposed(5), NOW),
         },
     }
+
+
+def test_what_a_pin_lowers_is_read_first_for_a_late_record_may_hide_that_stable_rolls() -> None:
+    write = only(passed(standing({names.WEIGHT: "5"}, exposed(20))).on(INGRESS, CANARY))
+    names_read = (NAME, CANARY)
+    assert write.confirm == frozenset(
+        Ref(kind=DEPLOYMENT, namespace=NAMESPACE, name=name) for name in names_read
+    )
+
+
+def test_what_an_empty_canary_lowers_waits_for_no_read() -> None:
+    write = only(passed(standing({names.WEIGHT: "20"}, exposed(20), pods=0)).on(INGRESS, CANARY))
+    assert write.patch["metadata"]["annotations"][f"{PREFIX}/canary-weight"] == "0"
     assert write.confirm == frozenset()
 
 

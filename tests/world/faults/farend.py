@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 
+from controller.api import names
 from e2e.bed.apiserver.calls import PATCH_TYPES, Place, place_of
 from e2e.bed.apiserver.encoding import Encoder, dumps
 from e2e.bed.apiserver.errors import ApiError
@@ -382,9 +383,14 @@ class Session:
         )
 
     def _listed(self, asked: Asked) -> bytes:
+        """List, what a watch goes on from maybe as it was: a quorum read of one release never is.
+
+        Only EndpointSlices are read so by lists, those of one Service.
+        """
         place, store = asked.place, self.far.store
         selector = asked.query.get("labelSelector", "")
-        ago = self.far.stale.pop(place.kind.plural, 0.0)
+        is_quorum_read = names.SERVICE_NAME in selector
+        ago = 0.0 if is_quorum_read else self.far.stale.pop(place.kind.plural, 0.0)
         if ago:
             found, version = self.far.as_of(place.kind, ago)
         else:

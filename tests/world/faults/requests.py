@@ -31,8 +31,7 @@ def flaws(
         recent.add((verb, what, name))
     obj = new if new is not None else old
     if asked.verb == "delete" and is_ours(obj) and name_of(obj) == asked.name:
-        sticks = any(map(_has_affinity, scene.all("ingresses", namespace_of(obj))))
-        return _deletion(asked, recent, is_sticky=kind == "ingresses" and sticks)
+        return _deletion(asked, recent, is_sticky=kind == "ingresses" and _sticks(scene, obj))
     if kind == "ingresses" and is_ours(obj) and new is not None and old is not None:
         return _routing(scene, asked, recent, new, old)
     return []
@@ -50,9 +49,15 @@ def _deletion(asked: Asked, recent: set[tuple[str, str, str]], *, is_sticky: boo
     return found
 
 
-def _has_affinity(ingress: Any) -> bool:
-    """Tell whether sessions stick here: only an Ingress beside it may be deleted unread (S21)."""
-    return any(key.endswith("/affinity") for key in annotations_of(ingress))
+def _sticks(scene: Scene, route: Any) -> bool:
+    """Tell whether sessions stick, or the user has said that they may (S21).
+
+    The second where the main Ingress goes while our request is on its way.
+    """
+    intent = scene.intent(namespace_of(route), labels_of(route)[names.SERVICE])
+    found = scene.all("ingresses", namespace_of(route))
+    is_sticky = any(key.endswith("/affinity") for one in found for key in annotations_of(one))
+    return is_sticky or intent is None or "affinity" in intent.accept
 
 
 def _routing(

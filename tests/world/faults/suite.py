@@ -141,7 +141,8 @@ def _wrong(workload: Workload, director: Director, known: Told) -> list[str]:
 
 def plans_of(workload: str, known: Told, row: str) -> list[Plan]:
     """Return the plans of a row over one story."""
-    return list(rows.ROWS[row](workload, list(known.points), known.reference.seconds))
+    made = rows.ROWS[row](workload, list(known.points), known.reference.seconds)
+    return [plan for plan in made if all(rows.comes(it, known.points) for it in plan.faults)]
 
 
 def sampled(workload: str, plans: Sequence[Plan], stride: int) -> Sequence[Plan]:
