@@ -95,7 +95,7 @@ def _explained(release: Release, stage: Stage | None, story: Story, ready: Readi
         return story
     if stage is not None and (stage is not Stage.IDLE or ready.is_ready):
         return story
-    return Story(reason=ready.reason, message=ready.message, left_seconds=ready.left_seconds)
+    return Story(reason=ready.reason, message=ready.message)
 
 
 def _plan_nothing(release: Release, _: Draft) -> Story:

@@ -67,8 +67,8 @@ def readiness(release: Release, draft: Draft, *, is_quiet: bool) -> Readiness:
     return _keep_admission(release, draft, stable, is_quiet=is_quiet)
 
 
-def _not(reason: str, message: str, left_seconds: float | None = None) -> Readiness:
-    return Readiness(is_ready=False, reason=reason, message=message, left_seconds=left_seconds)
+def _not(reason: str, message: str) -> Readiness:
+    return Readiness(is_ready=False, reason=reason, message=message)
 
 
 def _unproven(release: Release) -> Readiness:

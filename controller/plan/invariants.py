@@ -9,10 +9,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
 from controller.api import names
+from controller.api.intent import Replicas
 from controller.api.objects import (
     Object,
     annotations_of,
@@ -39,7 +42,7 @@ from controller.plan.release import Release
 from controller.plan.scene import Change, Scene, bare, paths_of
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.traffic.nginx import UNKNOWN, Nginx, is_closing_name
-from controller.plan.workload import canary_name, pods_allowed
+from controller.plan.workload import canary_name
 
 PER_KIND: Mapping[str, tuple[str, ...]] = {
     "services": ("/metadata/annotations/serinus.dev/", "/status/conditions"),
@@ -179,8 +182,6 @@ def _autoscaled(scene: Scene, place: Place) -> bool:
 
 
 def _s4(_: Scene, change: Change) -> str | None:
-    if not change.is_of_ours or not change.is_edit:
-        return None
     before, after = _recorded(change.old), _recorded(change.new)
     if "" in {before, after} or before == after:
         return None
@@ -196,7 +197,7 @@ def _s5(scene: Scene, change: Change) -> str | None:
     before, after, place = _exposures(scene, change)
     if not change.is_route or (change.is_edit and after.is_within(before)):
         return None
-    nginx, mine = scene.nginx(*place), _keys(change.current)
+    nginx, mine = _nginx(scene, change), _keys(change.current)
     for other in scene.all("ingresses", place[0]):
         is_other = uid_of(other) != uid_of(change.current) and nginx.is_canary(other)
         if is_other and (same := mine & _keys(other)):
@@ -216,7 +217,7 @@ def _keys(ingress: Object) -> set[tuple[str, str, str, str]]:
 def _s6(scene: Scene, change: Change) -> str | None:
     if not change.is_route:
         return None
-    nginx = scene.nginx(namespace_of(change.current), scene.release(change.current))
+    nginx = _nginx(scene, change)
     flaw = _flaw_of_route(nginx, change.current)
     if flaw is None and change.old is None and nginx.exposure_of(change.current) != CLOSED:
         return f"{name_of(change.current)} was created open: {nginx.exposure_of(change.current)}"
@@ -252,7 +253,7 @@ def _s8(scene: Scene, change: Change) -> str | None:
     before, after, (namespace, service) = _exposures(scene, change)
     if after.is_within(before):
         return None
-    nginx, ours = scene.nginx(namespace, service), canary_name(service)
+    nginx, ours = _nginx(scene, change), canary_name(service)
     for ingress in scene.all("ingresses", namespace):
         if not nginx.is_canary(ingress) and ours in _backends(ingress):
             return f"raised to {after} while {name_of(ingress)} sends to {ours} by itself"
@@ -267,7 +268,7 @@ def _s9(scene: Scene, change: Change) -> str | None:
     before, after, place = _exposures(scene, change)
     if after.is_within(before):
         return None
-    nginx = scene.nginx(*place)
+    nginx = _nginx(scene, change)
     found = {nginx.exposure_of(route).doors for route in scene.routes(*place)}
     known = {CLOSED.doors, before.doors, after.doors}
     if len(found - known) > 1:
@@ -278,7 +279,7 @@ def _s9(scene: Scene, change: Change) -> str | None:
 def _s10(scene: Scene, change: Change) -> str | None:
     if not change.is_route:
         return None
-    nginx = scene.nginx(namespace_of(change.current), scene.release(change.current))
+    nginx = _nginx(scene, change)
     return _flaw_of_weight(nginx, change.current)
 
 
@@ -294,24 +295,23 @@ def _flaw_of_weight(nginx: Nginx, route: Object) -> str | None:
 def _s11(scene: Scene, change: Change) -> str | None:
     if not change.is_route:
         return None
-    place, service = namespace_of(change.current), scene.release(change.current)
-    nginx = scene.nginx(place, service)
-    flaw = _flaw_of_rule(nginx, change.current)
+    nginx = _nginx(scene, change)
+    flaw = flaw_of_rule(nginx, change.current)
     if flaw is not None:
         return flaw
     accounts = nginx.exposure_of(change.current).accounts
-    strangers = accounts - scene.memory.accounts.get(service, set())
+    strangers = accounts - scene.memory.accounts.get(scene.release(change.current), set())
     return f"{len(strangers)} accounts reach it that nobody listed" if strangers else None
 
 
-def _flaw_of_rule(nginx: Nginx, route: Object) -> str | None:
+def flaw_of_rule(nginx: Nginx, route: Object) -> str | None:
     """Read the header rule back and compose it again: it must be what we would write."""
     have, exposure = annotations_of(route), nginx.exposure_of(route)
     keys = ("canary-by-header", "canary-by-header-value", "canary-by-header-pattern")
     written = {nginx.key(key): have[nginx.key(key)] for key in keys if nginx.key(key) in have}
     if exposure.suffix == UNKNOWN or exposure.accounts & {"always", "never"}:
         return f"{name_of(route)} has the rule {written}"
-    text = written.get(nginx.key("canary-by-header-pattern"), "")
+    text = written.get(nginx.key("canary-by-header-pattern"))
     if text and not _is_exact(text, exposure):
         return f"{name_of(route)} has the rule {text}, which reaches others too"
     due = {key: value for key, value in nginx.keys_for(exposure).items() if key in written}
@@ -324,7 +324,7 @@ def _is_exact(text: str, exposure: Exposure) -> bool:
     """Tell whether a pattern is anchored and takes every listed account, and nothing around it."""
     if not (text.startswith("^") and text.endswith("$")):
         return False
-    found = re.compile(text, re.ASCII)
+    found = re.compile(text)
     beside = [near for name in exposure.accounts for near in (f"{name}!", name[:-1] + "!")]
     return all(map(found.search, exposure.accounts)) and not any(map(found.search, beside))
 
@@ -339,7 +339,7 @@ def _s12(scene: Scene, change: Change) -> str | None:
     asked = scene.asked(place[1], change.at - RACE_SECONDS)
     if after.weight <= max(asked, default=0):
         return None
-    return f"raised to weight {after.weight}; the plan and the pin ask for {sorted(asked)}"
+    return f"raised to weight {after.weight}; the plan and the pin ask for at most {asked}"
 
 
 def _s13(scene: Scene, change: Change) -> str | None:
@@ -448,7 +448,7 @@ def _s21(scene: Scene, change: Change) -> str | None:
     is_asked = intent is not None and intent.action is not None and intent.action.verb == "abort"
     if not (is_asked or rejected):
         return None
-    nginx, mine = scene.nginx(namespace, service), _keys(change.current)
+    nginx, mine = _nginx(scene, change), _keys(change.current)
     for main in scene.all("ingresses", namespace):
         sticks = annotations_of(main).get(nginx.key("affinity")) == "cookie"
         if sticks and not is_ours(main) and mine & _keys(main):
@@ -467,9 +467,8 @@ def _t2(scene: Scene, change: Change) -> str | None:
     full = scene.full(*place)
     wait = scene.parameters.propagation_seconds + scene.parameters.drain_seconds
     reached = scene.memory.reached.get(place[1], [])
-    ends = [*(at for at, _ in reached[1:]), change.at]
     strange = [at for at in scene.memory.strange.get(place[1], []) if at > change.at - RACE_SECONDS]
-    for (since, exposure), until in zip(reached, ends, strict=False):
+    for (since, exposure), (until, _) in pairwise([*reached, (change.at, CLOSED)]):
         if since in strange:
             continue
         needed = needed_for(exposure, full) if exposure.is_open else 0
@@ -516,14 +515,14 @@ def _t5(scene: Scene, change: Change) -> str | None:
     record, intent = scene.record(*place), scene.intent(*place)
     if intent is None or record is None or record.approval or record.short:
         return None
-    needed, allowed = before.pods_needed(scene.full(*place)), pods_allowed(intent.replicas, 100)
+    needed = before.pods_needed(scene.full(*place))
     is_short = scene.ready(place[0], canary_name(place[1])) < needed
-    if is_short or allowed is not None or intent.weight is not None:
+    if is_short or intent.replicas != Replicas() or intent.weight is not None:
         return None
     plan = scene.asked(place[1], change.at - RACE_SECONDS)
-    if max(plan, default=0) <= after.weight:
+    if min(plan, default=0) <= after.weight:
         return None
-    return f"the weight fell from {before.weight} to {after.weight}; the plan is {sorted(plan)}"
+    return f"the weight fell from {before.weight} to {after.weight}; the plan goes up to {plan}"
 
 
 # A: authority.
@@ -585,7 +584,7 @@ def _a3(scene: Scene, change: Change) -> str | None:
 def _a4(scene: Scene, change: Change) -> str | None:
     if not change.is_route:
         return None
-    nginx = scene.nginx(namespace_of(change.current), scene.release(change.current))
+    nginx = _nginx(scene, change)
     allowed = {*map(nginx.key, ROUTE_KEYS), names.CHANGED, names.INGRESS_CLASS}
     added = annotations_of(change.current).keys() - annotations_of(change.old or {}).keys()
     strange = sorted(added - allowed)
@@ -603,12 +602,17 @@ def needed_for(exposure: Exposure, full: int) -> int:
     return max(least, ceil(exposed * full))
 
 
+def _nginx(scene: Scene, change: Change) -> Nginx:
+    """Return the annotation keys of the release that an Ingress of ours belongs to."""
+    return scene.nginx(namespace_of(change.current), scene.release(change.current))
+
+
 def _exposures(scene: Scene, change: Change) -> tuple[Exposure, Exposure, Place]:
     """Return what one Ingress of ours let through before and after; of anything else: nothing."""
     place = namespace_of(change.current), scene.release(change.current)
     if not change.is_route:
         return CLOSED, CLOSED, place
-    nginx = scene.nginx(*place)
+    nginx = _nginx(scene, change)
     before = nginx.exposure_of(change.old) if change.old is not None else CLOSED
     return before, nginx.exposure_of(change.current), place
 
@@ -821,12 +825,11 @@ def _stands_s5(release: Release) -> str | None:
     return None
 
 
-def _stands_on_routes(flaw_of: Callable[[Nginx, Object], str | None]) -> "Standing":
-    def test(release: Release) -> str | None:
-        flaws = (flaw_of(release.found.nginx, it) for it in release.found.our_ingresses)
-        return next((flaw for flaw in flaws if flaw is not None), None)
-
-    return test
+def _stands_on_routes(
+    flaw_of: Callable[[Nginx, Object], str | None], release: Release
+) -> str | None:
+    flaws = (flaw_of(release.found.nginx, it) for it in release.found.our_ingresses)
+    return next((flaw for flaw in flaws if flaw is not None), None)
 
 
 def _stands_s8(release: Release) -> str | None:
@@ -847,10 +850,10 @@ def _stands_s13(release: Release) -> str | None:
 Standing = Callable[[Release], str | None]
 STANDING: tuple[tuple[str, Standing], ...] = (
     ("S5", _stands_s5),
-    ("S6", _stands_on_routes(_flaw_of_route)),
+    ("S6", partial(_stands_on_routes, _flaw_of_route)),
     ("S8", _stands_s8),
-    ("S10", _stands_on_routes(_flaw_of_weight)),
-    ("S11", _stands_on_routes(_flaw_of_rule)),
+    ("S10", partial(_stands_on_routes, _flaw_of_weight)),
+    ("S11", partial(_stands_on_routes, flaw_of_rule)),
     ("S13", _stands_s13),
 )
 """What can be seen in one look, in this order."""

@@ -82,7 +82,7 @@ def _shift(release: Release, draft: Draft) -> Story:
         return _aborted_at_the_edge(release, draft)
     blocked = _blocked(release)
     if blocked is not None:
-        return _waiting(release, blocked, 0)
+        return _waiting(blocked, release.full)
     if release.refusal is None:
         ensure_service(release, draft)
         ensure_budget(release, draft)
@@ -118,7 +118,7 @@ def _to_the_canary(release: Release, draft: Draft) -> Story:
         wanted = release.kept if hold is not None else target
         move(release, draft, wanted, hold)
         fallback = Hold(reason=Stage.PROMOTING, message="moving everybody to the canary")
-        return _waiting(release, hold or fallback, needed)
+        return _waiting(hold or fallback, needed)
     if draft.record is not None and draft.record.replicas < release.full:
         draft.note(replicas=release.full)
     draft.note(short=False)
@@ -145,7 +145,7 @@ def _let_go(release: Release, draft: Draft, message: str) -> Story:
     """P3: un-pause stable, exactly as it was read just before (T3)."""
     hold = _no_roll(release)
     if hold is not None:
-        return _waiting(release, hold, 0)
+        return _waiting(hold, release.full)
     event = Event(reason="RollStarted", message=f"revision {release.template_revision} rolls out")
     confirm = canary_refs(release) | stable_refs(release) | route_refs(release)
     confirm |= {service_ref(release)}
@@ -178,13 +178,13 @@ def _blocked(release: Release) -> Hold | None:
     return None
 
 
-def _waiting(release: Release, hold: Hold, needed: int) -> Story:
+def _waiting(hold: Hold, needed: int) -> Story:
     return Story(
         reason=hold.reason,
         message=hold.message,
         left_seconds=hold.left_seconds,
         asked=100,
-        needed=needed or release.full,
+        needed=needed,
     )
 
 
@@ -350,7 +350,7 @@ def _keep_carried(release: Release, draft: Draft) -> None:
     if most is None or most >= full:
         draft.wake_after(1.0)
         return
-    spared = ceil(100 * (1 - stable / release.full))
+    spared = ceil(100 - 100 * stable / release.full)
     weight = max(spared, 100 * canary // release.record.replicas)
     if 0 < weight < release.widest.weight:
         walk_back(release, draft, release.widest.at_weight(weight))
@@ -434,9 +434,8 @@ def _next_growth(
 
     Nothing counts while a proxy may still know a pod that has gone: it would be asked.
     """
-    is_young = release.stable_ready(revision) > release.stable_ready(revision, release.propagation)
     waits = [
-        release.propagation - release.stable_age(revision) if is_young else 0.0,
+        release.propagation - release.stable_age(revision),
         no_growth_seconds if release.autoscalers else 0.0,
         unknown_seconds,
     ]
@@ -463,8 +462,6 @@ def _lowest_weight(release: Release, ready: int) -> int:
     A quarter over their share is allowed, so that an idle stable sees load and grows.
     Worked example: 4 of 10 pods may carry 50 %, so the weight may fall to 50.
     """
-    if ready == 0:
-        return 100
     carried = 125 * ready / _needed_back(release)
     return max(0, ceil(100 - carried))
 

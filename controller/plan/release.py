@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cached_property
+from math import inf
 from typing import Any
 
 from controller.api import names
@@ -291,14 +292,14 @@ class Release:
         return self._ready_of(self.observed.stable.endpoints, sets, seconds)
 
     def stable_age(self, revision: str) -> float:
-        """Return for how long the youngest ready pod of this revision is known to be ready."""
+        """Return for how long the youngest ready pod of this revision is known; none: for ever."""
         starts = tuple(f"{entry.name}-" for entry in self.stable_sets if entry.revision == revision)
         ages = (
             entry.age_seconds
             for entry in self.observed.stable.endpoints
             if entry.ready and entry.pod.startswith(starts)
         )
-        return min(ages, default=0.0)
+        return min(ages, default=inf)
 
     @staticmethod
     def _ready_of(endpoints: Iterable[Endpoint], sets: Iterable[ReplicaSet], seconds: float) -> int:

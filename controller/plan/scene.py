@@ -181,12 +181,12 @@ class Scene:
             1,
         )
 
-    def asked(self, service: str, since: float) -> set[int]:
-        """Return every weight that was asked for since a moment, and what stood there then."""
+    def asked(self, service: str, since: float) -> list[int]:
+        """Return the highest weight of each plan that stood since a moment, as it came."""
         known = self.memory.asked.get(service, [])
         newer = [weights for at, weights in known if at >= since]
         stood = [weights for at, weights in known if at < since][-1:]
-        return {weight for weights in (*stood, *newer) for weight in weights}
+        return [max(weights) for weights in (*stood, *newer)]
 
     def rolls(self, namespace: str, service: str) -> bool:
         """Tell whether a promotion has begun to roll stable, or has rolled it (P3 to P7)."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.api import names
-from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, Object, name_of
+from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, Object, annotations_of, name_of
 from controller.plan.observed import Observed, Pool
 from controller.plan.traffic.exposure import CLOSED
 from controller.plan.writes import Create, Delete, Edit, Event, Merge, Write
@@ -23,6 +23,7 @@ from tests.controller.plan.worlds import (
     LONG,
     NAME,
     NOW,
+    V1,
     V2,
     V3,
     canary,
@@ -41,6 +42,7 @@ from tests.controller.plan.worlds import (
     running,
     seen_for,
     service,
+    uid,
 )
 
 BOOK = Path(__file__).with_name("stories.txt")
@@ -102,6 +104,13 @@ def stalled() -> Object:
     return changed(deployment("v2", generation=3), status={"conditions": [entry]})
 
 
+def contested(world: Observed) -> Observed:
+    """It was told that a manifest takes the pause away."""
+    said = {"type": names.READY, "status": "False", "reason": "HoldContested", "message": "x"}
+    return put(world, SERVICE, changed(world.service or {}, status={"conditions": [said]}))
+
+
+NOTHING_COUNTED = {"updatedReplicas": None, "readyReplicas": None, "observedGeneration": 0}
 RECORDED = {"revision": V2, "since": record().since, "result": "promoted", "why": "x"}
 RISKY = pending_deployment(strategy={"rollingUpdate": {"maxUnavailable": "100%"}})
 ABORTING = replace(APPROVED, abort="asked")
@@ -208,6 +217,12 @@ MORE: Mapping[str, Observed] = {
     "shifted, nothing of stable is ready": replace(
         shifted(), stable=Pool(), replica_sets=(replica_set("v1", 4, ready=0), canary(pods=4)[1])
     ),
+    "shifted, aborted at the edge": shifted(kept=replace(APPROVED, abort="asked")),
+    "shifted, aborted before the pause is seen": put(
+        shifted(kept=replace(APPROVED, abort="asked")),
+        DEPLOYMENT,
+        changed(pending_deployment(), status={"observedGeneration": 1}),
+    ),
     "shifted, the old template is back": put(
         shifted(), DEPLOYMENT, deployment("v1", paused=True, generation=3)
     ),
@@ -260,6 +275,43 @@ MORE: Mapping[str, Observed] = {
     "rolling, the canary is whole again and young": with_pods(
         rolling(exposure=exposed(75)), 4, age=4.0
     ),
+    "rolling, the canary is whole again and nearly known": with_pods(
+        rolling(exposure=exposed(75)), 4, age=8.0
+    ),
+    "rolling, the canary is whole again and misconfigured": put(
+        rolling(exposure=exposed(75, cookie="beta")), SERVICE, service({names.WEIGHT: "many"})
+    ),
+    "rolling three, a canary pod is gone": with_pods(
+        rolling(
+            old=2,
+            new=1,
+            kept=replace(APPROVED, replicas=3),
+            stable=deployment("v2", replicas=3, generation=3),
+            pods=3,
+        ),
+        2,
+        was=12.0,
+    ),
+    "rolling, the canary is short and nothing of stable is there": with_pods(
+        rolling(old=0, new=0, replica_sets=(canary(pods=4)[1],)), 3, was=12.0
+    ),
+    "rolling, the Service and the canary's pods are gone": replace(
+        with_pods(rolling(old=4, new=0, stable=deployment("v2", generation=3)), 0, was=12.0),
+        stable=Pool(),
+        service=None,
+        service_missing_seconds=30.0,
+    ),
+    "rolling a hundred, one canary pod is left": with_pods(
+        rolling(
+            old=99,
+            new=0,
+            kept=replace(APPROVED, replicas=100),
+            stable=deployment("v2", replicas=100, generation=3),
+            pods=100,
+        ),
+        1,
+        was=12.0,
+    ),
     "rolling, the approved template is back": rolling(
         kept=replace(APPROVED, interrupted=True),
         stable=deployment("v2", paused=True, generation=5),
@@ -272,6 +324,38 @@ MORE: Mapping[str, Observed] = {
     "rolled small, without growth for long": ago(small(exposure=exposed(38)), exposed(38), 400.0),
     "rolled small, without an autoscaler": small(autoscalers=()),
     "rolled small and young": replace(small(), stable=pool(replica_set("v2", 2).name, 2, age=4.0)),
+    "rolled to one pod": rolled(new=1, stable=deployment("v2", replicas=1, generation=3)),
+    "rolled, one of four is known": replace(rolled(), stable=pool(replica_set("v2", 4).name, 1)),
+    "rolled, none is known": replace(rolled(), stable=Pool(history=((LONG, 0),))),
+    "rolled, half of it is known": ago(
+        replace(rolled(exposure=exposed(38)), stable=pool(replica_set("v2", 4).name, 2)),
+        exposed(38),
+        100.0,
+    ),
+    "rolled, a pod fell a moment ago": replace(
+        rolled(), stable=replace(rolled().stable, history=((9.5, 4), (LONG, 5)))
+    ),
+    "rolled, pods are young for half a second": replace(
+        rolled(), stable=pool(replica_set("v2", 4).name, 4, age=9.5)
+    ),
+    "rolled small with rules, without growth for long": ago(
+        rolled(
+            DOORS,
+            kept=replace(APPROVED, replicas=9),
+            new=7,
+            stable=deployment("v2", replicas=7, generation=3),
+            autoscalers=(SCALER,),
+            exposure=exposed(3, frozenset({"alice", "bob"})),
+            pods=9,
+        ),
+        exposed(3, frozenset({"alice", "bob"})),
+        400.0,
+    ),
+    "rolled and over, with something unreadable asked": put(
+        rolled(exposure=CLOSED),
+        SERVICE,
+        service({names.WEIGHT: "10", names.ACTION: "nonsense"}),
+    ),
     "rolled, drained at last": seen(rolled(), CLOSED, 40.0),
     "rolled, draining for half a second": seen(rolled(), CLOSED, 39.5),
     "rolling in place": rolling(IN_PLACE, exposure=exposed(50), pods=2),
@@ -347,6 +431,39 @@ MORE: Mapping[str, Observed] = {
     "nothing of stable is ready": idle(
         stable=Pool(history=((LONG, 0),)), replica_sets=(replica_set("v1", 4, ready=0),)
     ),
+    "risky when enrolled": idle(
+        deployments=(deployment(held=False, replicas=1),),
+        replica_sets=(replica_set("v1", 1),),
+        stable=pool(STABLE_SET, 1),
+        autoscalers=(SCALER,),
+    ),
+    "not held, nothing is counted": idle(
+        deployments=(changed(deployment(held=False), status=NOTHING_COUNTED),)
+    ),
+    "the hold is not proven, and was contested": contested(idle(hold=None)),
+    "nothing is pending any more": idle(deployments=(deployment(paused=True),)),
+    "held by pausing, and rolling": idle(
+        hold="pause", deployments=(changed(deployment(), status={"updatedReplicas": 3}),)
+    ),
+    "held by pausing, its ReplicaSet is gone": told(
+        idle(
+            hold="pause",
+            deployments=(deployment(paused=True),),
+            replica_sets=(replace(replica_set("v1", 0), revision="another"),),
+            stable=Pool(),
+        ),
+        stable={"revision": V1, "uid": uid("Deployment", NAME), "generation": 1},
+    ),
+    "held by pausing, nothing is available": idle(
+        hold="pause",
+        deployments=(deployment(paused=True),),
+        stable=Pool(history=((59.0, 0), (LONG, 4))),
+    ),
+    "held by pausing, nothing is available for a minute": idle(
+        hold="pause",
+        deployments=(deployment(paused=True),),
+        stable=Pool(history=((60.0, 0), (LONG, 4))),
+    ),
     "refused by the API server": replace(pending(), refusal="quota exceeded"),
 }
 WORLDS: Mapping[str, Observed] = {**GOOD, **MORE}
@@ -369,11 +486,16 @@ def _lines(world: Observed) -> Iterator[str]:
     for entry in ((done.after.service or {}).get("status") or {}).get("conditions") or ():
         kind = entry["type"].removeprefix(names.PREFIX)
         yield f"{kind}={entry['status']} {entry['reason']}: {entry['message']}"
-    for outcome in (status.outcome, status.rejected, status.last):
+    for outcome in (status.outcome, status.rejected, status.last, status.stable):
         if outcome is not None:
             yield f"remembers {outcome}"
+    yield from (f"takes away {key}" for key in sorted(_asked(world) - done.annotations.keys()))
     yield from sorted(_written(write) for write in done.plan.writes if not _tells(write))
     yield from map(_event, done.events)
+
+
+def _asked(world: Observed) -> set[str]:
+    return annotations_of(world.service or {}).keys() - {names.STATUS}
 
 
 def _event(event: Event) -> str:

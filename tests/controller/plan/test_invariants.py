@@ -7,12 +7,21 @@ from typing import Any
 import pytest
 
 from controller.api import names
-from controller.api.objects import name_of
-from controller.plan.invariants import INVARIANTS, broken_by, standing
+from controller.api.objects import Object, name_of
+from controller.plan.invariants import (
+    INVARIANTS,
+    Broken,
+    broken_by,
+    flaw_of_rule,
+    needed_for,
+    standing,
+)
 from controller.plan.observed import Observed
+from controller.plan.record import Record
 from controller.plan.release import release_of
 from controller.plan.scene import Change, Scene, remember
 from controller.plan.traffic.exposure import CLOSED, Exposure
+from controller.plan.traffic.nginx import Nginx
 from tests.controller.plan.good import GOOD
 from tests.controller.plan.scenes import (
     CANARY,
@@ -30,6 +39,7 @@ from tests.controller.plan.worlds import (
     NAMESPACE,
     NOW,
     PREFIX,
+    V1,
     V2,
     canary,
     deployment,
@@ -50,13 +60,27 @@ def judged(
     here: Scene, kind: str, old: Any, new: Any, *, by_us: bool = True, at: float = 1000.0
 ) -> set[str]:
     """Return the ids that a change breaks."""
+    return {one.id for one in _broken(here, kind, old, new, by_us=by_us, at=at)}
+
+
+def _broken(here: Scene, kind: str, old: Any, new: Any, *, by_us: bool, at: float) -> list[Broken]:
     cluster = objects_of(here)
     if new is not None:
         cluster.put(kind, new)
     else:
         cluster.drop(kind, name_of(old))
-    change = Change(kind=kind, new=new, old=old, by_us=by_us, at=at)
-    return {one.id for one in broken_by(here, change)}
+    return broken_by(here, Change(kind=kind, new=new, old=old, by_us=by_us, at=at))
+
+
+def told(here: Scene, kind: str, old: Any, new: Any, *, by_us: bool = True) -> list[str]:
+    """Return what a change breaks, in words."""
+    return [f"{it.id}: {it.how}" for it in _broken(here, kind, old, new, by_us=by_us, at=1000.0)]
+
+
+def routed_told(here: Scene, exposure: Exposure, old: Any = None, **notes: str | None) -> list[str]:
+    """Write this exposure on the canary Ingress, and return what that breaks, in words."""
+    before = old or here.get("ingresses", NAMESPACE, CANARY)
+    return told(here, "ingresses", before, route_with(exposure, **notes))
 
 
 def routed(here: Scene, exposure: Exposure, old: Any = None, **notes: str | None) -> set[str]:
@@ -121,6 +145,54 @@ def test_a_raise_is_not_written_where(broken: str, change: Callable[[Scene], obj
     assert routed(here, HALF) == {broken}
 
 
+ALICE = exposed(0, frozenset({"alice"}))
+
+
+@pytest.mark.parametrize(
+    ("exposure", "full", "pods"),
+    [
+        (exposed(), 4, 1),
+        (exposed(1), 1, 1),
+        (exposed(1), 2, 2),
+        (exposed(1), 3, 2),
+        (exposed(75), 4, 3),
+        (exposed(100), 101, 101),
+        (exposed(20, endings="00-04"), 100, 24),
+        (exposed(50, endings="0-4"), 8, 6),
+        (exposed(0, endings="0-4"), 8, 4),
+    ],
+)
+def test_needs_pods_for_everybody_that_is_exposed(exposure: Exposure, full: int, pods: int) -> None:
+    assert needed_for(exposure, full) == pods
+
+
+def first_path(made: Any) -> dict[str, Any]:
+    found: dict[str, Any] = made["spec"]["rules"][0]["http"]["paths"][0]
+    return found
+
+
+@pytest.mark.parametrize(
+    "rival",
+    [
+        ingress("rival", host="other.example", canary="true"),
+        edited(ingress("rival", canary="true"), lambda it: it["spec"].update(ingressClassName="b")),
+        edited(ingress("rival", canary="true"), lambda it: first_path(it).update(path="/x")),
+        edited(ingress("rival", canary="true"), lambda it: first_path(it).update(pathType="Exact")),
+        ingress("rival"),
+    ],
+)
+def test_an_ingress_for_other_paths_is_no_rival(rival: dict[str, Any]) -> None:
+    here = scene()
+    objects_of(here).put("ingresses", rival)
+    assert routed(here, HALF) == set()
+
+
+def test_beside_a_rival_a_route_may_be_lowered() -> None:
+    here = scene()
+    objects_of(here).put("ingresses", ingress("rival", canary="true"))
+    assert routed(here, exposed(5)) == set()
+
+
 def straight_to_the_canary() -> dict[str, Any]:
     made = ingress("straight", host="other.example")
     made["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = CANARY
@@ -178,6 +250,38 @@ def walking(ready: int) -> Scene:
     return here
 
 
+@pytest.mark.parametrize(
+    ("replicas", "ready", "weight", "broken"),
+    [
+        (5, 2, 50, set()),  # 2.5 pods of traffic for two pods: a quarter more, to the point
+        (5, 2, 49, {"S3"}),
+        (1, 1, 0, set()),
+        (0, 0, 0, {"S3"}),
+        (126, 100, 0, {"S3"}),
+        (125, 100, 0, set()),
+    ],
+)
+def test_a_walk_back_goes_by_the_size_of_stable(
+    replicas: int, ready: int, weight: int, broken: set[str]
+) -> None:
+    here = walking(ready)
+    objects_of(here).put("deployments", pending_deployment(replicas=replicas, paused=False))
+    objects_of(here).put("endpointslices", slices(CANARY, 200))
+    assert routed(here, exposed(weight)) == broken
+
+
+def test_who_reaches_it_may_change_in_a_walk_back_that_stands_still() -> None:
+    here = walking(0)
+    here.memory.accounts[NAME] = {"alice"}
+    listed = replace(ALICE, weight=50)
+    assert routed(here, listed, old=route(HALF)) == set()
+
+
+def test_a_lowering_before_the_roll_is_no_walk_back() -> None:
+    here = scene(pods=4, stable=0)
+    assert routed(here, exposed(0)) == set()
+
+
 def test_a_walk_back_with_an_autoscaler_or_a_short_canary_has_rules_of_its_own() -> None:
     here = walking(1)
     objects_of(here).put("endpointslices", slices(CANARY, 3))
@@ -200,7 +304,27 @@ def test_a_weight_falls_only_for_a_reason() -> None:
     assert routed(falling({names.WEIGHT: "20"}), exposed(20)) == set()
     assert routed(falling({names.STEPS: "50", names.REPLICAS: "1"}), exposed(20)) == set()
     assert routed(falling({names.STEPS: "50"}, pods=1), exposed(20)) == set()
+    assert routed(falling({names.STEPS: "50", names.REPLICAS: "50%"}), exposed(20)) == set()
     assert routed(falling({names.STEPS: "50", "serinus.dev/typo": "x"}), exposed(20)) == set()
+    assert routed(falling({names.STEPS: "50"}), exposed(1)) == {"T5"}
+    assert routed(falling({names.STEPS: "50"}), exposed(0)) == set()
+    listed = falling({names.STEPS: "60"})
+    listed.memory.accounts[NAME] = {"alice"}
+    assert routed(listed, replace(ALICE, weight=50)) == set()
+
+
+@pytest.mark.parametrize("kept", [record(step=50, approval=V2), record(step=50, short=True)])
+def test_a_weight_falls_in_a_promotion_and_for_a_short_canary(kept: Record) -> None:
+    here = scene(running({names.STEPS: "50"}, exposure=HALF, kept=kept))
+    assert routed(here, exposed(20)) == set()
+
+
+def test_a_weight_falls_where_the_record_is_lost() -> None:
+    here = scene(running({names.STEPS: "50"}, exposure=HALF))
+    bad = canary()[0]
+    bad["metadata"]["annotations"][names.RELEASE] = "{}"
+    objects_of(here).put("deployments", bad)
+    assert routed(here, exposed(20)) == set()
 
 
 def falling(notes: Mapping[str, str], pods: int = 2) -> Scene:
@@ -210,14 +334,42 @@ def falling(notes: Mapping[str, str], pods: int = 2) -> Scene:
     return here
 
 
-def test_old_plans_are_remembered_for_a_moment() -> None:
+def test_a_plan_that_stood_a_moment_ago_may_still_be_followed() -> None:
     here = scene()
-    later = service({names.WEIGHT: "5"})
-    remember(here, Change(kind="services", new=later, old=None, by_us=False, at=995.0))
+    here.memory.asked[NAME] = [(0.0, (50,)), (990.1, (5,))]
     assert routed(here, HALF) == set()
-    remember(here, Change(kind="services", new=later, old=None, by_us=False, at=985.0))
-    here.memory.asked[NAME] = [(985.0, (5,))]
-    assert routed(here, HALF, old=route(TEN)) == {"S12"}
+    here = scene()
+    here.memory.asked[NAME] = [(0.0, (50,)), (989.9, (5,))]
+    assert routed(here, HALF) == {"S12"}
+    here = falling({names.STEPS: "10/1m, 20"})
+    here.memory.asked[NAME] = [(0.0, (10, 50)), (999.0, (10, 20))]
+    assert routed(here, exposed(20)) == set()
+    here = falling({names.STEPS: "10/1m, 50"})
+    here.memory.asked[NAME] = [(0.0, (10, 20)), (991.0, (10, 50))]
+    assert routed(here, exposed(20)) == set()
+    here = falling({names.STEPS: "10/1m, 50"})
+    here.memory.asked[NAME] = [(0.0, (10, 20)), (980.0, (10, 50))]
+    assert routed(here, exposed(20)) == {"T5"}
+
+
+def test_nothing_is_raised_for_nobody() -> None:
+    here = scene(running(exposure=exposed()))
+    here.memory.asked.clear()
+    assert routed(here, exposed(1)) == {"S12"}
+    here = scene(running(exposure=exposed()))
+    here.memory.asked.clear()
+    here.memory.accounts[NAME] = {"alice"}
+    assert routed(here, ALICE) == set()
+    here = scene()
+    here.memory.asked.clear()
+    here.memory.accounts[NAME] = {"alice"}
+    assert routed(here, replace(ALICE, weight=10)) == set()
+
+
+def test_a_plan_that_nobody_remembers_lets_a_weight_fall() -> None:
+    here = falling({names.STEPS: "10/1m, 50"})
+    here.memory.asked.clear()
+    assert routed(here, exposed(20)) == set()
 
 
 @pytest.mark.parametrize(
@@ -239,22 +391,90 @@ def test_a_route_carries_exactly_what_is_asked(broken: str, notes: dict[str, str
 
 
 @pytest.mark.parametrize(
-    "text", ["(?:alice|bob)", "^(?:alice|bob.*)$", "^(?:alice|bo.)$", "^(?:alice|bob)"]
+    ("text", "is_exact"),
+    [
+        ("^(?:alice|bob)$", True),
+        ("^(?:bob|alice)$", True),
+        ("(?:alice|bob)", False),
+        ("^(?:alice|bob)", False),
+        (r"^(?:alice|bob)\Z", False),
+        ("(?:alice|bob)$", False),
+        ("^(?:alice|bob.*)$", False),
+        ("^(?:alice|bob|bo.)$", False),
+        ("^(?:alice|bob|alic.)$", False),
+        ("^(?:alice)$", False),
+        ("^(?:carol)$", False),
+    ],
 )
-def test_a_pattern_takes_the_list_and_nothing_around_it(
-    text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    listed = frozenset({"alice", "bob"}), ""
-    monkeypatch.setattr("controller.api.pattern.decode", lambda _text: listed)
+def test_a_pattern_takes_the_list_and_nothing_around_it(text: str, is_exact: bool) -> None:
+    made = route_with(TEN, canary_by_header="X-Account", canary_by_header_pattern=text)
+    plane = nginx()
+
+    class Fooled(Nginx):
+        """Takes whatever is written for the list, and would write it again."""
+
+        def exposure_of(self, ingress: Object) -> Exposure:  # noqa: ARG002 # whatever it says
+            return exposed(10, frozenset({"alice", "bob"}))
+
+        def keys_for(self, exposure: Exposure) -> dict[str, str]:  # noqa: ARG002 # the same
+            return dict(made["metadata"]["annotations"])
+
+    flaw = flaw_of_rule(Fooled(prefix=plane.prefix, closing=plane.closing), made)
+    told = f"myapp-canary has the rule {text}, which reaches others too"
+    assert flaw == (None if is_exact else told)
+
+
+def test_a_rule_that_is_written_twice_is_seen() -> None:
     here = scene()
-    here.memory.accounts[NAME] = set(listed[0])
-    notes = {"canary_by_header": "X-Account", "canary_by_header_pattern": text}
-    assert "S11" in routed(here, TEN, **notes)
+    here.memory.accounts[NAME] = {"alice"}
+    notes: dict[str, str | None] = {
+        "canary_by_header": "X-Account",
+        "canary_by_header_value": "alice",
+        "canary_by_header_pattern": "^(?:alice)$",
+    }
+    value = {key(it): notes[it] for it in ("canary_by_header", "canary_by_header_value")}
+    written = {key(it): text for it, text in notes.items()}
+    assert routed_told(here, TEN, **notes) == [
+        f"S11: myapp-canary has the rule {written}, not {value}"
+    ]
+
+
+def key(name: str) -> str:
+    return f"{PREFIX}/{name.replace('_', '-')}"
+
+
+@pytest.mark.parametrize("word", ["always", "never"])
+def test_a_word_of_the_proxys_is_no_account(word: str) -> None:
+    here = scene()
+    here.memory.accounts[NAME] = {word}
+    notes: dict[str, str | None] = {
+        "canary_by_header": "X-Account",
+        "canary_by_header_value": word,
+    }
+    written = {key(it): text for it, text in notes.items()}
+    assert routed_told(here, TEN, **notes) == [f"S11: myapp-canary has the rule {written}"]
+
+
+def test_accounts_of_a_service_that_nobody_saw_were_listed_by_nobody() -> None:
+    here = scene(pods=4)
+    here.memory.accounts.clear()
+    told = "S11: 1 accounts reach it that nobody listed"
+    assert routed_told(here, replace(ALICE, weight=10)) == [told]
 
 
 @pytest.mark.parametrize("text", ["101", "-1", "1e1", "", "٣"])
 def test_a_weight_is_an_integer(text: str) -> None:
-    assert "S10" in routed(scene(), TEN, canary_weight=text)
+    assert f"S10: myapp-canary has weight {text!r}" in routed_told(scene(), TEN, canary_weight=text)
+
+
+def test_a_weight_is_written() -> None:
+    told = ["S10: myapp-canary has weight ''"]
+    assert routed_told(scene(), exposed(), canary_weight=None) == told
+    total = ["S10: myapp-canary has canary-weight-total", f"A4: myapp-canary was given {[TOTAL]}"]
+    assert routed_told(scene(), TEN, canary_weight_total="1000") == total
+
+
+TOTAL = f"{PREFIX}/canary-weight-total"
 
 
 def test_listed_accounts_reach_the_canary() -> None:
@@ -281,6 +501,13 @@ def test_pods_do_not_stay_for_what_somebody_opened_a_moment_ago() -> None:
     here.memory.reached[NAME] = [(0.0, exposed()), (995.0, TEN), (996.0, exposed())]
     here.memory.strange[NAME] = [995.0]
     assert judged(here, "deployments", old, new) == set()
+
+
+def test_a_cookie_says_when_it_was_written() -> None:
+    here = scene(running({names.COOKIE: "beta", names.WEIGHT: "10"}, exposure=TEN))
+    old, new = route_with(TEN), route_with(TEN, canary_by_cookie="beta")
+    new["metadata"]["annotations"][names.CHANGED] = old["metadata"]["annotations"][names.CHANGED]
+    assert judged(here, "ingresses", old, new) == {"S19"}
 
 
 def test_a_rule_says_when_it_was_written() -> None:
@@ -310,7 +537,7 @@ def test_paths_of_a_new_route_are_those_of_a_main_and_lead_to_our_service() -> N
     objects_of(here).drop("ingresses", CANARY)
     assert judged(here, "ingresses", None, route(at=NOW)) == {"S7"}
     objects_of(here).drop("ingresses", CANARY)
-    assert judged(here, "ingresses", None, route(at=NOW), at=5.0) == set()
+    assert judged(here, "ingresses", None, route(at=NOW), at=10.0) == set()
     astray = edited(
         route(TEN),
         lambda it: it["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"].update(
@@ -327,6 +554,28 @@ def test_routes_carry_the_previous_or_the_next_intent() -> None:
         other["spec"]["rules"][0]["host"] = f"m{number}.example"
         objects_of(here).put("ingresses", other)
     assert routed(here, HALF) == {"S9"}
+
+
+def test_one_more_intent_is_the_next_one() -> None:
+    here = scene()
+    other = edited(route(exposed(20), main="m"), lambda it: it["spec"]["rules"][0].update(host="m"))
+    objects_of(here).put("ingresses", other)
+    assert routed(here, HALF) == set()
+
+
+def test_an_affinity_that_nobody_is_led_by_wants_nothing() -> None:
+    def aborting(main: dict[str, Any]) -> Scene:
+        here = scene()
+        objects_of(here).put("ingresses", main)
+        objects_of(here).put("services", rejecting())
+        return here
+
+    sticky = ingress(affinity="cookie")
+    assert routed(aborting(sticky), exposed()) == {"S21"}
+    assert routed(aborting(sticky), exposed(5)) == set()
+    assert routed(aborting(sticky), exposed(), old=route()) == set()
+    assert routed(aborting(ingress(affinity="cookie", host="other.example")), exposed()) == set()
+    assert routed(aborting(ingress(affinity="none")), exposed()) == set()
 
 
 def test_an_affinity_on_the_main_wants_the_route_deleted() -> None:
@@ -358,6 +607,19 @@ def test_stable_is_not_emptied_by_a_roll_of_ours() -> None:
     assert judged(here, "endpointslices", slices(NAME, 4), empty, by_us=False) == set()
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "broken"),
+    [(1, 0, {"S2"}), (0, 0, set()), (4, 2, set()), (None, 0, set())],
+)
+def test_only_the_last_ready_pod_counts(before: int | None, after: int, broken: set[str]) -> None:
+    here = scene()
+    here.memory.let_go[NAME] = 5.0
+    here.memory.ready.clear()
+    if before is not None:
+        here.memory.ready[NAME] = before
+    assert judged(here, "endpointslices", None, slices(NAME, after), by_us=False) == broken
+
+
 def test_the_recorded_stable_revision_stays_as_it_is() -> None:
     first, other = canary()[0], canary(kept=record(stable="another"))[0]
     assert judged(scene(), "deployments", first, other) == {"S4"}
@@ -379,6 +641,14 @@ def test_only_the_approved_or_the_recorded_revision_is_let_go() -> None:
     assert judged(here, "deployments", free, held) == set()
 
 
+def test_what_is_made_or_removed_is_not_let_go() -> None:
+    held = pending_deployment()
+    assert "T3" not in judged(scene(), "deployments", held, None)
+    assert "T3" not in judged(scene(), "deployments", None, pending_deployment(paused=False))
+    paused = edited(canary()[0], lambda it: it["spec"].update(paused=True))
+    assert judged(scene(), "deployments", paused, canary()[0]) == set()
+
+
 def test_what_is_the_users_stays_as_he_wrote_it() -> None:
     old = deployment()
     other = edited(old, lambda it: it["spec"]["template"]["spec"].update(hostNetwork=True))
@@ -388,6 +658,10 @@ def test_what_is_the_users_stays_as_he_wrote_it() -> None:
     labelled = edited(old, lambda it: it["metadata"]["labels"].update(mine="x"))
     assert judged(scene(), "deployments", old, labelled) == {"A1"}
     assert judged(scene(), "deployments", old, None) >= {"A1"}
+    main = edited(ingress(), lambda it: it["metadata"].update(labels={"a": "b"}))
+    assert told(scene(), "ingresses", ingress(), main) == [
+        "A1: we changed /metadata/labels/a of ingresses myapp"
+    ]
 
 
 def test_our_fields_on_what_is_the_users_are_ours_to_write() -> None:
@@ -419,7 +693,8 @@ def test_what_was_never_enrolled_gets_no_write() -> None:
     alone = scene()
     objects_of(alone).drop("deployments", CANARY)
     assert judged(alone, "deployments", free, paused) == {"A3"}
-    assert judged(scene(), "deployments", free, deployment()) == set()
+    assert judged(alone, "deployments", free, deployment()) == set()
+    assert judged(alone, "deployments", deployment(), free) == set()
 
 
 def test_what_was_enrolled_once_may_still_get_what_was_under_way() -> None:
@@ -438,6 +713,8 @@ def test_a_deployment_is_in_one_release() -> None:
     twin = edited(canary()[0], lambda it: it["metadata"].update(name="twin", uid="another"))
     twin["metadata"]["labels"][names.SERVICE] = "twin"
     assert "S16" in judged(scene(), "deployments", None, twin)
+    other = edited(twin, lambda it: it["metadata"]["ownerReferences"][0].update(uid="other"))
+    assert "S16" not in judged(scene(), "deployments", None, other)
 
 
 # The canary's pods.
@@ -451,6 +728,7 @@ def test_a_canary_carries_a_template_of_stable() -> None:
     objects_of(here).drop("deployments", CANARY)
     assert judged(here, "deployments", None, odd) == {"S15"}
     assert judged(here, "deployments", None, canary()[0]) == set()
+    assert judged(here, "deployments", canary()[0], odd) == {"S15", "S20", "T2"}
 
 
 def test_no_other_service_selects_a_canary_pod_and_ours_selects_no_other() -> None:
@@ -493,6 +771,60 @@ def test_pods_go_only_long_after_the_exposure_they_carried() -> None:
     assert judged(scene(), "deployments", old, replaced) == {"S20", "T2"}
 
 
+def at_rest() -> Scene:
+    """The canary is exposed to nobody, and never was."""
+    return scene(running(exposure=exposed()))
+
+
+def test_pods_that_nobody_was_led_to_go_at_once() -> None:
+    old = canary()[0]
+    assert judged(at_rest(), "deployments", old, canary(pods=0)[0]) == set()
+    assert judged(at_rest(), "deployments", old, None) == set()
+    here = at_rest()
+    here.memory.reached.clear()
+    here.memory.strange.clear()
+    assert judged(here, "deployments", old, None) == set()
+
+
+def test_pods_that_are_not_needed_go_at_once() -> None:
+    four = canary(pods=4)[0]
+    assert judged(scene(pods=4), "deployments", four, canary(pods=2)[0]) == set()
+    here = at_rest()
+    here.memory.reached[NAME] = [(0.0, HALF), (990.0, exposed())]
+    assert judged(here, "deployments", four, canary(pods=2)[0]) == set()
+    assert judged(here, "deployments", four, canary(pods=1)[0]) == {"T2"}
+
+
+def test_pods_that_stay_are_not_judged() -> None:
+    two = canary(pods=2)[0]
+    here = scene(running(exposure=exposed(100), pods=2))
+    assert judged(here, "deployments", two, canary(pods=3)[0]) == set()
+    assert judged(here, "deployments", two, canary(pods=2, kept=record(step=5))[0]) == set()
+
+
+@pytest.mark.parametrize(("ended", "broken"), [(960.0, set()), (960.1, {"T2"})])
+def test_requests_have_propagation_and_drain_to_end(ended: float, broken: set[str]) -> None:
+    here = at_rest()
+    here.memory.reached[NAME] = [(0.0, TEN), (ended, exposed())]
+    assert judged(here, "deployments", *smaller(1)) == broken
+
+
+@pytest.mark.parametrize(
+    ("reached", "strange", "broken"),
+    [
+        ([(0.0, exposed()), (990.0, TEN), (991.0, exposed())], [990.0], {"T2"}),
+        ([(0.0, exposed()), (990.1, TEN), (991.0, exposed())], [990.1], set()),
+        ([(0.0, exposed()), (990.1, TEN), (992.0, HALF), (994.0, exposed())], [990.1], {"T2"}),
+    ],
+)
+def test_only_what_somebody_opened_a_moment_ago_is_forgiven(
+    reached: list[tuple[float, Exposure]], strange: list[float], broken: set[str]
+) -> None:
+    here = at_rest()
+    here.memory.reached[NAME], here.memory.strange[NAME] = reached, strange
+    assert judged(here, "deployments", *smaller(1)) == broken
+
+
 def test_the_canary_service_goes_only_long_after_the_exposure() -> None:
     here = scene()
     ours = here.get("services", NAMESPACE, CANARY)
@@ -503,6 +835,65 @@ def test_the_canary_service_goes_only_long_after_the_exposure() -> None:
     astray = edited(ours, lambda it: it["spec"]["selector"].update(app="nobody"))
     assert judged(scene(), "services", ours, astray) == {"S20", "T2"}
     assert judged(scene(), "services", astray, ours) == set()
+
+
+# What is said of it.
+
+
+def test_a_broken_invariant_has_its_sentence() -> None:
+    here = scene()
+    twin = canary(kept=record(stable="another"))[0]
+    assert _broken(here, "deployments", canary()[0], twin, by_us=True, at=0.0) == [
+        Broken(
+            id="S4",
+            says="outside Promoting, stable's serving revision is the recorded one",
+            how=f"the recorded stable revision went from {V1} to another",
+        )
+    ]
+
+
+def test_says_how_a_raise_breaks_it() -> None:
+    def raised(kind: str, obj: Any) -> list[str]:
+        here = scene()
+        objects_of(here).put(kind, obj)
+        return routed_told(here, HALF)
+
+    assert raised("endpointslices", slices(CANARY, 1)) == [
+        f"S1: raised to {HALF}: 1 of 2 pods are ready"
+    ]
+    assert raised("endpointslices", slices(NAME, 0)) == [
+        f"S3: raised to {HALF}: no stable pod is ready for what stays there"
+    ]
+    assert raised("ingresses", ingress("rival", canary="true")) == [
+        "S5: myapp-canary and rival both have [('nginx', 'myapp.example', '/', 'Prefix')]"
+    ]
+    assert raised("ingresses", straight_to_the_canary()) == [
+        f"S8: raised to {HALF} while straight sends to myapp-canary by itself"
+    ]
+    assert raised("services", rejecting()) == [
+        f"T4: raised to {HALF} though revision {V2} was aborted"
+    ]
+    assert routed_told(falling({names.STEPS: "10/1m, 50"}), exposed(20)) == [
+        "T5: the weight fell from 50 to 20; the plan goes up to [50]"
+    ]
+    assert routed_told(walking(2), exposed(30)) == [
+        "S3: walked back to weight 30: 2 of 4 stable pods are ready"
+    ]
+
+
+def test_says_how_pods_out_of_reach_break_it() -> None:
+    here = scene()
+    objects_of(here).put("pods", {"metadata": meta("Pod", "p", labels={"app": "myapp"})})
+    ours = here.get("services", NAMESPACE, CANARY)
+    wide = edited(ours, lambda it: it["spec"].update(selector={"app": "myapp"}))
+    left = f"0 canary pods are left of 2 for {TEN}"
+    ended = f"0 canary pods are left 0.0 s after {TEN} ended"
+    assert told(here, "services", ours, wide) == [
+        "S13: our Service selects pod p",
+        f"S20: {left}",
+        f"T2: {ended}",
+    ]
+    assert told(scene(), "deployments", canary()[0], None) == [f"S20: {left}", f"T2: {ended}"]
 
 
 # What the running controller sees.

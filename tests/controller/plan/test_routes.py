@@ -1,5 +1,6 @@
 """Moving exposure: up behind gates, down without any, and the routes kept as they have to be."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -7,16 +8,27 @@ from typing import Any
 import pytest
 
 from controller.api import names
-from controller.api.objects import DEPLOYMENT, INGRESS, stamp
+from controller.api.objects import (
+    DEPLOYMENT,
+    DISRUPTION_BUDGET,
+    ENDPOINT_SLICE,
+    INGRESS,
+    SERVICE,
+    Kind,
+    stamp,
+)
+from controller.plan.draft import Draft, draft_of
 from controller.plan.observed import Observed, Ref
-from controller.plan.routes import words
+from controller.plan.release import Release, release_of
+from controller.plan.routes import clean, ensure_routes, words
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.traffic.nginx import changed_text
-from controller.plan.writes import Create, Merge, Write
+from controller.plan.writes import Create, Delete, Merge, Write
 from tests.controller.plan.applied import CANARY, annotated, changed, object_in, put, without
 from tests.controller.plan.plans import passed
 from tests.controller.plan.worlds import (
     LONG,
+    LONG_AGO,
     NAME,
     NAMESPACE,
     NOW,
@@ -264,3 +276,120 @@ def test_where_sessions_stick_the_time_is_kept_and_then_the_ingress_deleted() ->
 def test_where_sessions_stick_a_lost_record_does_not_keep_the_ingress() -> None:
     world = put(sticky(record(step=5)), DEPLOYMENT, annotated(canary()[0], {names.RELEASE: "{"}))
     assert f"delete Ingress {CANARY}" in passed(world).does
+
+
+# What is written, whole.
+
+
+def drafted(world: Observed, act: Callable[[Release, Draft], object]) -> Draft:
+    """Return what one of these functions puts into a plan."""
+    release = release_of(world, NOW)
+    draft = draft_of(release)
+    act(release, draft)
+    return draft
+
+
+def test_a_refused_service_gets_no_route() -> None:
+    missing = replace(running(), ingresses=(ingress(affinity="cookie"),))
+    assert drafted(missing, ensure_routes).writes == []
+    unserved = without(replace(running(), ingresses=(ingress(),)), SERVICE, CANARY)
+    assert drafted(unserved, ensure_routes).writes == []
+
+
+def test_without_any_main_no_route_is_deleted() -> None:
+    world = without(without(running(exposure=CLOSED), INGRESS, NAME), SERVICE, NAME)
+    assert drafted(world, ensure_routes).writes == []
+
+
+@pytest.mark.parametrize(("seen", "wake", "count"), [(39.5, 0.5, 0), (40.0, None, 1)])
+def test_a_route_without_its_main_drains_to_the_last_half_second(
+    seen: float, wake: float | None, count: int
+) -> None:
+    orphan = route(CLOSED)
+    other = ingress("other", host="other.example")
+    beside = route(CLOSED, main="other")
+    world = running(
+        exposure=CLOSED,
+        ingresses=(other, orphan, beside),
+        seen={**seen_for(seen, orphan), **seen_for(LONG, beside)},
+    )
+    draft = drafted(world, ensure_routes)
+    deletes = [write for write in draft.writes if isinstance(write, Delete)]
+    assert (draft.wake_seconds, len(deletes)) == (wake, count)
+
+
+def test_a_route_is_derived_again_by_one_whole_write() -> None:
+    world = put(running(exposure=exposed(10)), INGRESS, ingress(host="new.example"))
+    derived = route(exposed(10))["spec"]["rules"]
+    (write,) = drafted(world, ensure_routes).writes
+    assert write == Merge(
+        kind=INGRESS,
+        namespace=NAMESPACE,
+        name=CANARY,
+        patch={
+            "metadata": {
+                "resourceVersion": "100",
+                "annotations": {names.CHANGED: changed_text(exposed(10), NOW)},
+            },
+            "spec": {
+                "rules": [{**derived[0], "host": "new.example"}],
+                "ingressClassName": "nginx",
+                "tls": None,
+                "defaultBackend": None,
+            },
+        },
+        why="derived the canary Ingress from its main again",
+        confirm=frozenset({ref_of(DEPLOYMENT, CANARY), ref_of(ENDPOINT_SLICE, CANARY)}),
+    )
+
+
+def ref_of(kind: Kind, name: str) -> Ref:
+    return Ref(kind=kind, namespace=NAMESPACE, name=name)
+
+
+def delete_of(kind: Kind, why: str, *also: Ref) -> Delete:
+    return Delete(
+        kind=kind,
+        namespace=NAMESPACE,
+        name=CANARY,
+        uid=uid(kind.name, CANARY),
+        version="100",
+        why=why,
+        confirm=frozenset({ref_of(kind, CANARY), *also}),
+    )
+
+
+OVER = without(
+    running(kept=record(step=0, changed=stamp(LONG_AGO)), exposure=CLOSED), INGRESS, CANARY
+)
+OVER_FOR_LONG = replace(OVER, seen={(uid("Deployment", CANARY), stamp(LONG_AGO)): LONG})
+ROUTE = ref_of(INGRESS, CANARY)
+GONE_SERVICE = delete_of(SERVICE, "deleted the canary Service", ROUTE)
+GONE_BUDGET = delete_of(DISRUPTION_BUDGET, "deleted the canary's disruption budget")
+GONE_DEPLOYMENT = delete_of(DEPLOYMENT, "deleted the canary Deployment", ROUTE)
+
+
+@pytest.mark.parametrize(
+    ("gone", "deletes"),
+    [
+        ((), [GONE_SERVICE, GONE_BUDGET]),
+        ((SERVICE,), [GONE_BUDGET]),
+        ((DISRUPTION_BUDGET,), [GONE_SERVICE]),
+        ((SERVICE, DISRUPTION_BUDGET), [GONE_DEPLOYMENT]),
+        ((SERVICE, DISRUPTION_BUDGET, DEPLOYMENT), []),
+    ],
+)
+def test_what_is_ours_goes_in_order(gone: tuple[Kind, ...], deletes: list[Delete]) -> None:
+    world = OVER_FOR_LONG
+    for kind in gone:
+        world = without(world, kind, CANARY)
+    assert drafted(world, clean).writes == deletes
+
+
+@pytest.mark.parametrize(("seen", "left"), [(39.5, 0.5), (40.0, None)])
+def test_pods_stay_until_the_kept_time_is_known_to_the_last_half_second(
+    seen: float, left: float | None
+) -> None:
+    world = replace(OVER, seen={(uid("Deployment", CANARY), stamp(LONG_AGO)): seen})
+    release = release_of(world, NOW)
+    assert clean(release, draft_of(release)) == left

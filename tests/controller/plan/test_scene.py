@@ -93,7 +93,7 @@ def test_another_release_finds_nothing_of_this_one() -> None:
     assert here.full(NAMESPACE, other) == 1
     assert here.routes(NAMESPACE, other) == []
     assert here.widest(NAMESPACE, other) == CLOSED
-    assert here.asked(other, 0.0) == set()
+    assert here.asked(other, 0.0) == []
     assert not here.rolls(NAMESPACE, other)
 
 
@@ -150,9 +150,9 @@ def test_everything_needs_as_many_pods_as_the_bigger_of_now_and_the_record() -> 
 
 def test_what_was_asked_for_last_stands_until_something_else_is() -> None:
     here = empty(asked={NAME: [(1.0, (1,)), (2.0, (2, 3)), (5.0, (4,)), (6.0, (5,))]})
-    assert here.asked(NAME, 5.0) == {2, 3, 4, 5}
-    assert here.asked(NAME, 7.0) == {5}
-    assert here.asked(NAME, 0.0) == {1, 2, 3, 4, 5}
+    assert here.asked(NAME, 5.0) == [3, 4, 5]
+    assert here.asked(NAME, 7.0) == [5]
+    assert here.asked(NAME, 0.0) == [1, 3, 4, 5]
 
 
 def test_a_roll_has_begun_once_it_is_let_go_or_another_revision_has_pods() -> None:
