@@ -113,17 +113,16 @@ def _parsed(annotations: frozenset[tuple[str, str]], max_accounts: int) -> Parse
 def _closing(observed: Observed) -> str:
     """Return the closing name; while the Service is gone, the one that our Ingresses have.
 
-    Without its uid no other name could be written that nobody outside can guess.
+    Where somebody took that away too, it is made of an Ingress's uid: nobody outside can guess it
+    either (routing.md 5.2, rule 4).
     """
     if observed.service is not None:
         return closing_name(uid_of(observed.service))
     key = f"{observed.parameters.annotation_prefix}/canary-by-cookie"
-    found = (
-        annotations_of(entry).get(key, "")
-        for entry in observed.ingresses
-        if _is_ours(entry, observed.name)
-    )
-    return next((name for name in found if is_closing_name(name)), closing_name("gone"))
+    ours = [entry for entry in observed.ingresses if _is_ours(entry, observed.name)]
+    found = (annotations_of(entry).get(key, "") for entry in ours)
+    made = closing_name(uid_of(ours[0]) if ours else "")
+    return next((name for name in found if is_closing_name(name)), made)
 
 
 def _is_ours(obj: Object, service: str) -> bool:

@@ -127,9 +127,18 @@ class Scene:
         return next(found, {})
 
     def nginx(self, namespace: str, service: str) -> Nginx:
-        """Return the annotation keys of a release."""
-        uid = uid_of(self.get("services", namespace, service)) or self.memory.uids.get(service, "")
-        return Nginx(prefix=self.parameters.annotation_prefix, closing=closing_name(uid))
+        """Return the annotation keys of a release.
+
+        While the Service is gone a closing name may also be that of the Ingress which carries it:
+        where somebody took the Service's away, no other is left that nobody can guess.
+        """
+        prefix = self.parameters.annotation_prefix
+        here = uid_of(self.get("services", namespace, service))
+        routes = [] if here else self.routes(namespace, service)
+        shown = {annotations_of(route).get(f"{prefix}/canary-by-cookie") for route in routes}
+        made = (closing_name(uid_of(route)) for route in routes)
+        known = closing_name(here or self.memory.uids.get(service, ""))
+        return Nginx(prefix=prefix, closing=next((it for it in made if it in shown), known))
 
     def release(self, obj: Object) -> str:
         """Return the Service whose release an object of ours belongs to."""

@@ -2,7 +2,7 @@
 
 from controller.api import names
 from controller.api.intent import Intent
-from controller.api.objects import INGRESS, annotations_of, spec_of, stamp
+from controller.api.objects import INGRESS, annotations_of, replicas_of, spec_of, stamp
 from controller.api.pattern import share_of, suffix_text
 from controller.plan.actions import approve, end
 from controller.plan.checks import ROUTE_MISSING, WAITING_FOR_PODS, Hold, hold_on, pods_hold
@@ -184,6 +184,8 @@ def plan_canary(release: Release, draft: Draft) -> Story:
     ensure_routes(release, draft)
     hold = hold_on(release, target)
     move(release, draft, target, hold)
+    if hold is not None:
+        draft.wake_after(asked.left_seconds)  # a step may be over while the gates hold
     if hold is not None and not target.is_within(release.narrowest):
         return _story(hold, asked, needed)
     if hold is not None and release.refusal is not None:
@@ -248,13 +250,15 @@ def _carried(release: Release) -> Exposure:
     """Return what the canary has to carry: what is written, or stood before a fall not yet counted.
 
     The lowering and the count of a fall are two writes, and the first may have been carried out
-    alone (safety.md section 3, rule 5).
+    alone (safety.md section 3, rule 5). A canary that is not made for what stood did not fall: it
+    was made smaller since its main Ingress went, or its user has just asked for more.
     """
     written, record, intent = release.widest, release.record, release.intent
     if record is None or record.short or record.approval or record.step is None or intent is None:
         return written
     stood = rules_of(intent, record.step)
-    return stood if written.is_within(stood) else written
+    is_whole = replicas_of(release.canary or {}) >= stood.pods_needed(record.replicas)
+    return stood if is_whole and written.is_within(stood) else written
 
 
 def _fall(release: Release, draft: Draft, carried: Exposure, needed: int) -> Story:

@@ -159,7 +159,8 @@ def test_the_closing_name_is_that_of_the_service_and_stays_while_it_is_gone() ->
 def test_a_cookie_of_the_users_is_no_closing_name() -> None:
     shown = annotated(route(), {"nginx.ingress.kubernetes.io/canary-by-cookie": "beta"})
     gone = without(put(running(), INGRESS, shown), SERVICE, NAME)
-    assert closing(gone) not in {"beta", closing_name(uid("Service", NAME))}
+    assert closing(gone) == closing_name(uid("Ingress", CANARY))
+    assert closing(without(gone, INGRESS, CANARY)) == closing_name("")
 
 
 def test_of_several_of_ours_the_first_by_name_is_taken() -> None:

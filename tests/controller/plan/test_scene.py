@@ -109,6 +109,22 @@ def test_the_closing_name_is_that_of_a_service_also_when_it_is_gone() -> None:
     assert here.nginx(NAMESPACE, NAME) == closed_with(uid("Service", NAME))
 
 
+def test_the_closing_name_of_a_route_counts_once_the_service_is_gone() -> None:
+    own = closing_name(uid("Ingress", CANARY))
+    here = scene()
+    objects_of(here).put("ingresses", route_named(own))
+    assert here.nginx(NAMESPACE, NAME).closing == closing_name(uid("Service", NAME))
+    objects_of(here).drop("services", NAME)
+    assert here.nginx(NAMESPACE, NAME) == Nginx(prefix=PREFIX, closing=own)
+    objects_of(here).put("ingresses", route_named(closing_name("somebody's")))
+    assert here.nginx(NAMESPACE, NAME).closing == closing_name(uid("Service", NAME))
+
+
+def route_named(cookie: str) -> Any:
+    notes = {f"{PREFIX}/canary-by-cookie": cookie}
+    return edited(route(TEN), lambda it: it["metadata"]["annotations"].update(notes))
+
+
 def test_what_carries_no_label_of_ours_is_of_no_release() -> None:
     assert empty().release({}) == ""
 

@@ -32,6 +32,15 @@ def test_a_fall_whose_count_was_lost_is_counted_in_the_next_pass() -> None:
     assert (done.record.falls, done.record.short) == (1, True)
 
 
+def test_a_canary_made_smaller_since_it_was_closed_did_not_fall() -> None:
+    done = passed(running(HALF, pods=1, exposure=CLOSED, kept=record(step=50)))
+    assert done.record is not None
+    assert (done.record.falls, done.record.short) == (0, False)
+    short = passed(running(HALF, pods=2, exposure=CLOSED, kept=record(step=50)))
+    assert short.record is not None
+    assert short.record.falls == 0
+
+
 def test_a_fall_that_is_counted_is_not_counted_again() -> None:
     done = passed(without_pods(exposure=CLOSED, kept=record(step=50, falls=1, short=True)))
     assert done.record is not None

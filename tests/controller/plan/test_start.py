@@ -201,6 +201,15 @@ def test_the_closed_route_has_to_be_known_before_it_opens(
     assert done.plan.wake_seconds == left
 
 
+def test_a_step_that_ends_while_the_gates_hold_is_looked_at_when_it_ends() -> None:
+    kept = record(step=10, step_since=stamp(NOW - timedelta(seconds=20)))
+    steps = {names.STEPS: "10/1m, 50"}
+    world = without(running(steps, exposure=exposed(10), kept=kept), INGRESS, NAME)
+    done = passed(put(world, INGRESS, route(CLOSED)))
+    assert done.reason == "IngressWithoutService"
+    assert done.plan.wake_seconds == 40.0
+
+
 def test_rules_and_weight_of_the_first_step_come_in_one_patch() -> None:
     done = passed(closed({**ALICE, **PLAN}))
     assert done.does == [f"merge Ingress {CANARY}"]

@@ -69,10 +69,13 @@ LATER: tuple[Bug, ...] = (
         workloads=("scaled",),
     ),
     Bug(
+        name="does not pause again after the roll",
+        plant=wrapped(promote._hold_again, lambda *_: None),
+        workloads=("walk-back-pause",),
+    ),
+    Bug(
         name="leaves its status behind",
         plant=wrapped(tell.forget, lambda *_: None),
         workloads=("leave-canary",),
     ),
 )
-"""A tenth, the pause that is not taken again after a roll (P4), is not caught: the hold takes it at
-rest, and no story ships a template in the seconds in between."""

@@ -22,6 +22,8 @@ PATIENCE_SECONDS = 1500.0
 FALL_SECONDS = 30.0
 """A fall that was not noticed within this time will not be: the pods are back."""
 FALLS_AT_MOST = 15
+AFTER_THE_ROLL_SECONDS = 5.0
+"""Stable is ready and complete by then, and the traffic is on its way back to it."""
 Story = Callable[[FaultyWorld], object]
 
 
@@ -326,6 +328,17 @@ def _newer_approved(world: FaultyWorld) -> None:
     rest(world)
 
 
+def _in_the_walk_back(world: FaultyWorld) -> None:
+    """A template that comes once stable is complete, and before all is over, is held (P4)."""
+    ship(world)
+    act(world, "promote:REV")
+    wait(world, lambda: world.tags("stable") == {"v2": 3}, "stable rolled")
+    world.run(AFTER_THE_ROLL_SECONDS)
+    world.set_image("v3")
+    wait(world, lambda: world.tags("canary").get("v3") and world.accounts(), "the next canary")
+    rest(world)
+
+
 def _crash_looping(world: FaultyWorld) -> None:
     world.annotate(ready_deadline="60s")
     world.hold_new_pods()
@@ -401,6 +414,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload(name="flapping", story=_flapping),
     Workload(name="falling", story=_falling),
     Workload(name="newer-approved", story=_newer_approved),
+    Workload(name="walk-back-pause", story=_in_the_walk_back, how=HOLD_BY_PAUSE),
     Workload(name="crash-looping", story=_crash_looping),
     Workload(name="checks-pass", story=_checks_pass, how=METERED),
     Workload(name="checks-fail", story=_checks_fail, how=METERED),
