@@ -40,7 +40,7 @@ def _asks_to_continue(action: Action | None) -> bool:
 
 
 def _text(release: Release) -> str:
-    return annotations_of(release.observed.service or {}).get(names.ACTION, "")
+    return annotations_of(release.observed.service or {})[names.ACTION]
 
 
 def _done(release: Release, draft: Draft, outcome: str) -> None:
@@ -53,7 +53,7 @@ def _refuse(release: Release, draft: Draft, why: str, reason: str = "ActionRefus
 
 
 def _promote(release: Release, draft: Draft, stage: Stage, action: Action) -> Stage:
-    why_not = _promotion_refused(release, stage, action.revision or "")
+    why_not = _promotion_refused(release, stage, action.revision)
     record = release.record
     if why_not is not None:
         _refuse(release, draft, why_not, "PromotionRefused")
@@ -72,7 +72,7 @@ def _approve_other(release: Release, draft: Draft, stage: Stage) -> None:
         approve(release, draft, "action")
 
 
-def _promotion_refused(release: Release, stage: Stage, revision: str) -> str | None:
+def _promotion_refused(release: Release, stage: Stage, revision: str | None) -> str | None:
     pending = release.template_revision
     if stage is Stage.IDLE or release.roll in {Roll.BACK, Roll.RETURNING}:
         return "nothing is pending"

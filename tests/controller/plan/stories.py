@@ -202,6 +202,35 @@ MORE: Mapping[str, Observed] = {
     "resumed": resumed(running(TEN)),
     "resumed out of date": resumed(running(TEN, kept=record(step=10, generation=3)), "1"),
     "resumed after an abort": resumed(told(pending(), rejected={"revision": V2})),
+    "asked to promote what rolls by itself": asked(
+        f"promote:{V2}", idle(deployments=(deployment("v2", generation=2),))
+    ),
+    "asked to promote what came before the roll": asked(
+        f"promote:{V3}", put(shifted(), DEPLOYMENT, pending_deployment("v3", generation=3))
+    ),
+    "asked to abort what a newer template has ended": asked(
+        f"abort:{V3}", GOOD["a newer template"]
+    ),
+    "asked to abort with a lost record": asked(
+        "abort", put(running(TEN), DEPLOYMENT, annotated(canary()[0], {names.RELEASE: "{"}))
+    ),
+    "asked to retry what does not wait any more": asked(
+        f"retry:{V2}", told(idle(), rejected={"revision": V2})
+    ),
+    "resumed at rest": idle(deployments=(labelled(deployment(paused=True), {names.RESUME: "1"}),)),
+    "resumed at rest, held by pausing": idle(
+        hold="pause", deployments=(labelled(deployment(paused=True), {names.RESUME: "1"}),)
+    ),
+    "asked to abort before the canary is there": asked("abort", pending()),
+    "asked to promote what came after the roll": asked(
+        f"promote:{V3}", rolled(stable=deployment("v3", paused=True, generation=4))
+    ),
+    "resumed before the canary is there": resumed(pending()),
+    "resumed when a newer template has ended it": resumed(GOOD["a newer template"]),
+    "resumed after an abort in the roll": rolling(
+        kept=replace(APPROVED, abort="stopped"),
+        stable=labelled(deployment("v2", paused=True, generation=3), {names.RESUME: "3"}),
+    ),
     # Promoting.
     "approved, few pods": running(TEN, kept=APPROVED),
     "approved, young pods": with_pods(running(TEN, kept=APPROVED, pods=4), 4, age=9.0),
