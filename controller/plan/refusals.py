@@ -6,6 +6,7 @@ the first answer stops everything; during a release it only stops what would rai
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from controller.api import grammar, names
 from controller.api.objects import (
@@ -81,7 +82,7 @@ def _not_yet(observed: Observed, found: Found) -> Refusal | None:
 
 def _checks(observed: Observed, found: Found) -> Refusal | None:
     intent, parameters = found.intent, observed.parameters
-    if intent is None or not intent.checks:
+    if intent is None:
         return None
     asked = ", ".join(check.text for check in intent.checks if check.name != "restarts")
     if not asked:
@@ -100,11 +101,11 @@ def _checks(observed: Observed, found: Found) -> Refusal | None:
             message=f"{names.CHECKS}: {', '.join(sorted(own - known))} is not defined by the "
             f"administrator (--checks-file); defined: {', '.join(sorted(known)) or 'none'}",
         )
-    counted = [it for it in intent.checks if not it.is_own and it.name != "restarts"]
+    counted = ", ".join(it.text for it in intent.checks if not it.is_own and it.name != "restarts")
     if counted and parameters.dialect == "common":
         return Refusal(
             reason="ChecksWithoutDialect",
-            message=f"{names.CHECKS}: {asked} needs to know what the proxy counts, and the "
+            message=f"{names.CHECKS}: {counted} needs to know what the proxy counts, and the "
             "controller runs with --dialect common; set ingress-nginx or traefik, or remove "
             f"{names.CHECKS}",
         )
@@ -205,7 +206,7 @@ def _rivals(observed: Observed, stable: Object) -> Iterator[Object]:
 
 
 def _age(service: Object) -> tuple[str, str]:
-    return str(metadata(service).get("creationTimestamp", "")), name_of(service)
+    return str(metadata(service).get("creationTimestamp")), name_of(service)
 
 
 def _foreign(observed: Observed, found: Found) -> Refusal | None:
@@ -264,12 +265,11 @@ def _ingress(observed: Observed, found: Found) -> Refusal | None:
     )
 
 
-def _per_main(test: Callable[[Observed, Found, Object], Refusal | None]) -> Test:
-    def on_each(observed: Observed, found: Found) -> Refusal | None:
-        answers = (test(observed, found, main) for main in found.mains.values())
-        return next((answer for answer in answers if answer is not None), None)
-
-    return on_each
+def _per_main(
+    test: Callable[[Observed, Found, Object], Refusal | None], observed: Observed, found: Found
+) -> Refusal | None:
+    answers = (test(observed, found, main) for main in found.mains.values())
+    return next((answer for answer in answers if answer is not None), None)
 
 
 def _class(observed: Observed, _: Found, main: Object) -> Refusal | None:
@@ -322,7 +322,7 @@ def _path(observed: Observed, main: Object, host: str, path: object) -> Refusal 
             message=f"Ingress {name}: path {grammar.shown(str(text or ''))} is not allowed; "
             f"allowed: {grammar.PATH.says}",
         )
-    port = (path.get("backend") or {}).get("service", {}).get("port") or {}
+    port = path["backend"]["service"].get("port") or {}
     ports = spec_of(observed.service or {}).get("ports") or ()
     known = {entry.get("port") for entry in ports} | {entry.get("name") for entry in ports}
     if (port.get("number") or port.get("name")) in known:
@@ -433,11 +433,11 @@ def _canary_conflict(observed: Observed, found: Found) -> Refusal | None:
     return None
 
 
-def _rules(ingress: Object, service: str | None) -> Iterator[tuple[str, str, str, str]]:
+def _rules(ingress: Object, service: str | None) -> Iterator[tuple[str | None, str, str, str]]:
     for host, path in ingress_paths(ingress):
         if service is None or backend_service(path) == service:
             yield (
-                ingress_class(ingress) or "",
+                ingress_class(ingress),
                 host,
                 str(path.get("path")),
                 str(path.get("pathType")),
@@ -505,12 +505,12 @@ REFUSALS: tuple[Test, ...] = (
     _foreign,
     _recreate,
     _ingress,
-    _per_main(_class),
-    _per_main(_rule),
-    _per_main(_regex),
-    _per_main(_passthrough),
-    _per_main(_affinity),
-    _per_main(_captured),
+    partial(_per_main, _class),
+    partial(_per_main, _rule),
+    partial(_per_main, _regex),
+    partial(_per_main, _passthrough),
+    partial(_per_main, _affinity),
+    partial(_per_main, _captured),
     _canary_conflict,
     _canary_service_shared,
     _names,

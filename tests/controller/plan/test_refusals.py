@@ -1,6 +1,7 @@
 """Each refusal of contract.md section 3 and routing.md section 6, beside a world without one."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +91,12 @@ def selecting_everything() -> Observed:
         one = service(selector={"app": value})
         both.append({**one, "metadata": meta("Service", f"selects-{value}")})
     return replace(idle(), services=(service(), *both))
+
+
+def enrolled(name: str, **more: Any) -> dict[str, Any]:
+    """Return another enrolled Service that selects the same pods."""
+    labels = {names.CANARY: names.ENABLED}
+    return {**service(), "metadata": meta("Service", name, labels=labels, **more)}
 
 
 IN_PLACE = {names.ACCEPT: "recreate", names.PROMOTION: "in-place"}
@@ -418,6 +425,63 @@ REFUSED: dict[str, tuple[Observed, str, tuple[str, ...]]] = {
         "NameTaken",
         ("Deployment myapp-canary",),
     ),
+    "two checks, and restarts, which need nothing": (
+        idle({names.CHECKS: "restarts, error-rate, latency"}),
+        "ChecksWithoutPrometheus",
+        ("error-rate, latency needs",),
+    ),
+    "an administrator's own check and one without a dialect": (
+        idle(
+            {names.CHECKS: "x-a, restarts, error-rate"},
+            parameters=Parameters(
+                scrape_seconds=15, templates=(Template(name="x-a", requests="", events=""),)
+            ),
+        ),
+        "ChecksWithoutDialect",
+        (names.CHECKS,),
+    ),
+    "neither of two classes": (
+        replace(
+            served_by(changed(ingress(), spec={"ingressClassName": "other"})),
+            parameters=Parameters(ingress_classes=("nginx", "internal")),
+        ),
+        "ClassMismatch",
+        ("nginx, internal",),
+    ),
+    "a path below another one": (
+        idle(
+            ACCOUNTS,
+            ingresses=(
+                with_path(path="/shop"),
+                route(),
+                leading_to("other", path="/shop/items"),
+            ),
+        ),
+        "LongerPathCaptured",
+        ("/shop", "/shop/items"),
+    ),
+    "an older service on the same deployment": (
+        replace(
+            among(free()),
+            services=(service(), enrolled("zelder", creationTimestamp="2026-11-22T10:00:00Z")),
+        ),
+        "DeploymentClaimed",
+        ("zelder",),
+    ),
+    "a service that selects what we add": (
+        replace(
+            idle(),
+            services=(
+                service(),
+                {
+                    **service(selector={names.SERVICE: NAME}),
+                    "metadata": meta("Service", "greedy"),
+                },
+            ),
+        ),
+        "CanaryPodsSelected",
+        ("Deployment myapp",),
+    ),
     "services that select whatever we do": (
         selecting_everything(),
         "CanaryPodsSelected",
@@ -433,6 +497,21 @@ def test_refuses_with_a_reason_that_names_the_object_and_what_to_do(case: str) -
     assert refusal is not None
     assert refusal.reason == reason
     assert [text for text in said if text not in refusal.message] == []
+
+
+BOOK = Path(__file__).with_name("refusals.txt")
+
+
+def sentences() -> list[str]:
+    found = {case: refused(world) for case, (world, *_) in REFUSED.items()}
+    return [f"{case}: {it.reason}: {it.message}" for case, it in found.items() if it is not None]
+
+
+def test_says_what_is_written_down() -> None:
+    written = BOOK.read_text(encoding="utf-8").splitlines()
+    assert sentences() == written, (
+        "if meant: .venv/bin/python -m tests.controller.plan.test_refusals"
+    )
 
 
 SERVED: dict[str, Observed] = {
@@ -479,6 +558,56 @@ SERVED: dict[str, Observed] = {
             ingress(),
             annotated(leading_to("other"), {"nginx.ingress.kubernetes.io/canary": "true"}),
         ),
+    ),
+    "a path below one that ends in what looks alike": idle(
+        ACCOUNTS, ingresses=(with_path(path="/XX"), leading_to("other", path="/ab/c"))
+    ),
+    "a path that is no longer": idle(
+        ACCOUNTS, ingresses=(with_path(path="/shop/"), leading_to("other", path="/shop/"))
+    ),
+    "a path that is longer and elsewhere": idle(
+        ACCOUNTS, ingresses=(with_path(path="/shop"), leading_to("other", path="/elsewhere"))
+    ),
+    "restarts alone": idle({names.CHECKS: "restarts"}),
+    "restarts without a dialect": idle(
+        {names.CHECKS: "x-a, restarts"},
+        parameters=Parameters(
+            scrape_seconds=15, templates=(Template(name="x-a", requests="", events=""),)
+        ),
+    ),
+    "a canary of another class": idle(
+        ingresses=(ingress(), changed(foreign_canary(), spec={"ingressClassName": "other"}))
+    ),
+    "a canary of another type of path": idle(
+        ingresses=(
+            ingress(),
+            annotated(with_path(pathType="Exact"), {"nginx.ingress.kubernetes.io/canary": "true"})
+            | {"metadata": foreign_canary()["metadata"]},
+        )
+    ),
+    "an older service that is not enrolled": replace(
+        among(free()),
+        services=(
+            service(),
+            {
+                **service(),
+                "metadata": meta("Service", "old", creationTimestamp="2026-11-22T10:00:00Z"),
+            },
+        ),
+    ),
+    "an older service that selects other pods": replace(
+        among(free()),
+        services=(
+            service(),
+            changed(
+                enrolled("old", creationTimestamp="2026-11-22T10:00:00Z"),
+                spec={"selector": {"app": "other"}},
+            ),
+        ),
+    ),
+    "a younger service with an earlier name": replace(
+        among(free()),
+        services=(service(), enrolled("a", creationTimestamp="2026-11-22T11:59:59Z")),
     ),
     "a canary of another host": idle(
         ingresses=(ingress(), {**foreign_canary(), "spec": ingress(host="else.example")["spec"]})
@@ -637,3 +766,7 @@ def test_objects_of_ours_are_no_rivals_of_ours() -> None:
     world = running(ACCOUNTS)
     assert refused(put(world, INGRESS, route())) is None
     assert refused(put(world, DEPLOYMENT, canary(kept=record())[0])) is None
+
+
+if __name__ == "__main__":
+    BOOK.write_text("\n".join(sentences()) + "\n", encoding="utf-8")
