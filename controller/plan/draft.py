@@ -5,7 +5,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from controller.api import names
-from controller.api.objects import DEPLOYMENT, Object, generation_of, stamp, uid_of
+from controller.api.objects import (
+    DEPLOYMENT,
+    Object,
+    annotations_of,
+    generation_of,
+    replicas_of,
+    stamp,
+    uid_of,
+)
 from controller.api.status import Answer, Known, Outcome
 from controller.plan.observed import Ref
 from controller.plan.record import Record
@@ -172,3 +180,16 @@ def canary_spec(
         "spec": spec,
     }
     draft.add(raised(DEPLOYMENT, release.canary, patch, why, confirm=frozenset(confirm)))
+
+
+def new_record(release: Release) -> Record:
+    """Return the record of a release that begins now, with the template that is pending."""
+    stable = release.stable or {}
+    return Record(
+        revision=release.template_revision,
+        generation=generation_of(stable),
+        stable=release.record.stable if release.record is not None else release.serving,
+        replicas=max(1, replicas_of(stable)),
+        since=stamp(release.now),
+        stale_pin=annotations_of(release.observed.service or {}).get(names.WEIGHT),
+    )

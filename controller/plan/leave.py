@@ -34,12 +34,7 @@ def plan_leave(release: Release, draft: Draft) -> float | None:
 
 
 def _end(release: Release, draft: Draft) -> float | None:
-    rolls = release.record is not None and release.roll in {
-        Roll.ROLLING,
-        Roll.RETURNING,
-        Roll.DONE,
-    }
-    if rolls and release.stable is not None:
+    if _is_in_a_roll(release):
         return plan_promotion(release, draft).left_seconds
     restamp(release, draft)
     close(release, draft)
@@ -48,6 +43,18 @@ def _end(release: Release, draft: Draft) -> float | None:
     keep_time(release, draft)
     left = release.settling(release.drained_after)
     return left if left > 0 else clean(release, draft)
+
+
+def _is_in_a_roll(release: Release) -> bool:
+    """Tell whether stable has to be whole before traffic goes back to it (from P3 on).
+
+    Also where the old template is back and has rolled out again: no proxy may know its pods yet.
+    """
+    if release.record is None or release.stable is None:
+        return False
+    if release.roll is Roll.BACK:
+        return bool(release.record.approval) and release.is_open
+    return release.roll in {Roll.ROLLING, Roll.RETURNING, Roll.DONE}
 
 
 def _has_traces(release: Release) -> bool:

@@ -1,11 +1,9 @@
 """Making and sizing the canary's pods: up before traffic, down long after it."""
 
-from controller.api import names
 from controller.api.objects import (
     DEPLOYMENT,
     DISRUPTION_BUDGET,
     SERVICE,
-    generation_of,
     name_of,
     replicas_of,
     spec_of,
@@ -13,9 +11,7 @@ from controller.api.objects import (
     template_labels,
     template_of,
 )
-from controller.api.objects import annotations_of as annotations
-from controller.plan.draft import Draft, canary_spec
-from controller.plan.record import Record
+from controller.plan.draft import Draft, canary_spec, new_record
 from controller.plan.release import Release
 from controller.plan.routes import canary_refs, route_refs
 from controller.plan.traffic.exposure import Exposure
@@ -29,19 +25,6 @@ from controller.plan.workload import (
     ports_of,
 )
 from controller.plan.writes import Create, Event, deleted, merge_into, raised, ref
-
-
-def new_record(release: Release) -> Record:
-    """Return the record of a release that begins now, with the template that is pending."""
-    stable = release.stable or {}
-    return Record(
-        revision=release.template_revision,
-        generation=generation_of(stable),
-        stable=release.record.stable if release.record is not None else release.serving,
-        replicas=max(1, replicas_of(stable)),
-        since=stamp(release.now),
-        stale_pin=annotations(release.observed.service or {}).get(names.WEIGHT),
-    )
 
 
 def create_canary(release: Release, draft: Draft, needed: int) -> None:

@@ -38,6 +38,7 @@ from controller.plan.routes import (
     route_refs,
     service_ref,
     stable_refs,
+    sticks,
     walk_back,
 )
 from controller.plan.stages import Stage
@@ -444,7 +445,7 @@ def _next_growth(
 
 def _walk_all(release: Release, draft: Draft) -> None:
     """Weight 0 and rules off; where sessions stick to the canary, its Ingress goes (S21)."""
-    if any(has_affinity(release.found, main) for main in release.found.mains.values()):
+    if sticks(release):
         close(release, draft)
     else:
         walk_back(release, draft, CLOSED)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from controller.api.objects import stamp
 from controller.plan.actions import end
-from controller.plan.draft import Draft, Story
-from controller.plan.pods import new_record, replace_template
+from controller.plan.draft import Draft, Story, new_record
+from controller.plan.pods import replace_template
 from controller.plan.promote import plan_promotion
 from controller.plan.release import Release, Roll
-from controller.plan.routes import clean, close, keep_time, restamp
+from controller.plan.routes import clean, close, keep_missing, keep_time, restamp, sticks
 from controller.plan.stages import Stage
 from controller.plan.start import first_need
 
@@ -82,6 +82,8 @@ def _replace(release: Release, draft: Draft) -> Story:
     close(release, draft)
     if release.is_open:
         return _told(f"{why}: taking all traffic off the canary")
+    if sticks(release) and keep_missing(release, draft):
+        return _told(f"{why}: requests to the canary drain", release.drained_after)
     left = release.settling(release.drained_after)
     if left > 0:
         return _told(f"{why}: requests to the canary drain", left)

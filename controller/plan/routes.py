@@ -1,5 +1,7 @@
 """Moving exposure: one PATCH on each canary Ingress, up behind gates, down without any."""
 
+from datetime import datetime
+
 from controller.api import names
 from controller.api.objects import (
     DEPLOYMENT,
@@ -14,7 +16,7 @@ from controller.api.objects import (
     stamp,
 )
 from controller.plan.checks import Hold
-from controller.plan.draft import Draft
+from controller.plan.draft import Draft, new_record
 from controller.plan.observed import Ref
 from controller.plan.refusals import has_affinity
 from controller.plan.release import Release
@@ -261,26 +263,38 @@ def _derived(release: Release, route: Object, main: Object) -> Write:
 def restamp(release: Release, draft: Draft) -> None:
     """Write the time of a change anew where it is still to come, or was taken away: it is now.
 
-    Of a time that is not there nobody could ever have seen for how long it stands.
+    Of a time that is not there nobody could ever have seen for how long it stands. One that is to
+    come would be waited for, for an hour where the API server's clock was put right by so much.
     """
+    if release.record is not None and _is_to_come(release, moment_of(release.record.changed)):
+        draft.note(changed=stamp(release.now))
     for route in release.found.our_ingresses:
-        at = moment_of(changed_at(route))
-        is_to_come = at is not None and (at - release.now).total_seconds() > FUTURE_SECONDS
+        is_to_come = _is_to_come(release, moment_of(changed_at(route)))
         if is_to_come or not annotations_of(route).get(names.CHANGED):
             text = changed_text(release.written(route), release.now)
             patch = {"metadata": {"annotations": {names.CHANGED: text}}}
             draft.add(lowered(INGRESS, route, patch, "corrected the time of the last change"))
 
 
+def _is_to_come(release: Release, at: datetime | None) -> bool:
+    return at is not None and (at - release.now).total_seconds() > FUTURE_SECONDS
+
+
 FUTURE_SECONDS = 5
 """API servers behind one address may differ by so much."""
+
+
+def sticks(release: Release) -> bool:
+    """Tell whether clients stick to the canary by an affinity cookie."""
+    return any(has_affinity(release.found, main) for main in release.found.mains.values())
 
 
 def close(release: Release, draft: Draft) -> None:
     """Take all exposure away, at once and without a gate (B1).
 
     Where clients stick to the canary by an affinity cookie weight 0 is no rollback: there the
-    time goes to the record first, and then the Ingress (S21).
+    Ingress goes (S21), and its time is that at which it is found missing. One that stands in the
+    record before is of another change, and would let pods go too early: it is taken out first.
     """
     sticky = {
         name_of(release.found.routes[name])
@@ -290,10 +304,11 @@ def close(release: Release, draft: Draft) -> None:
     for route in release.found.our_ingresses:
         if name_of(route) not in sticky:
             draft.add(lower(release, route, CLOSED))
-        elif release.record is None or release.record.changed:
+        elif release.record is None or not release.record.changed:
+            draft.note(changed="")
             draft.add(dropped(INGRESS, route, "deleted the canary Ingress: sessions stick to it"))
         else:
-            draft.note(changed=stamp(release.now))
+            draft.note(changed="")
 
 
 def clean(release: Release, draft: Draft) -> float | None:
@@ -323,9 +338,21 @@ def keep_time(release: Release, draft: Draft) -> bool:
     return due
 
 
+def keep_missing(release: Release, draft: Draft) -> bool:
+    """Write down when an Ingress was found missing, where nothing says it; tell whether it was due.
+
+    The drain runs from then. A record that somebody took away with its time is written anew.
+    """
+    is_timed = release.record is not None and bool(release.record.changed)
+    if release.canary is None or release.found.our_ingresses or is_timed:
+        return False
+    draft.record = draft.record or new_record(release)
+    draft.note(changed=stamp(release.now))
+    return True
+
+
 def _clean_pods(release: Release, draft: Draft) -> float | None:
-    if release.record is not None and not release.record.changed:
-        draft.note(changed=stamp(release.now))
+    if keep_missing(release, draft):
         return None
     left = release.settling(release.drained_after)
     if left > 0:

@@ -8,7 +8,7 @@ import pytest
 from controller.api import names
 from controller.api.objects import DEPLOYMENT, SERVICE, is_paused, labels_of
 from controller.plan.observed import Observed, Pool
-from controller.plan.traffic.exposure import CLOSED
+from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.writes import Edit
 from tests.controller.plan.applied import (
     CANARY,
@@ -22,14 +22,17 @@ from tests.controller.plan.applied import (
 from tests.controller.plan.plans import Pass, passed
 from tests.controller.plan.worlds import (
     EVERYBODY,
+    LONG,
     NAME,
     NOW,
+    V1,
     V2,
     deployment,
     exposed,
     idle,
     pending,
     pending_deployment,
+    pool,
     record,
     rolled,
     rolling,
@@ -177,6 +180,16 @@ def test_the_hold_is_not_taken_again_on_the_way_out() -> None:
     done = passed(left(rolled(stable=free, hold="pause")))
     assert not stays_paused(done)
     assert let_go(done)
+
+
+@pytest.mark.parametrize(("age", "found"), [(LONG, CLOSED), (9.0, EVERYBODY)])
+def test_the_old_template_back_in_a_roll_gets_its_traffic_once_the_proxy_knows_its_pods(
+    age: float, found: Exposure
+) -> None:
+    kept = record(step=10, approval=V2, approved_by="action")
+    world = running(kept=kept, exposure=EVERYBODY, pods=4, stable=pool(f"{NAME}-{V1}", 4, age=age))
+    back = put(world, DEPLOYMENT, deployment("v1", generation=4))
+    assert passed(left(back)).exposure == found
 
 
 def test_a_promotion_that_does_not_roll_yet_ends_at_once() -> None:

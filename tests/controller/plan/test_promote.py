@@ -613,15 +613,17 @@ def test_without_growth_for_five_minutes_the_weight_falls_all_the_same(
     assert "WalkBackForced" in done.told
 
 
-def test_where_sessions_stick_the_ingress_goes_after_its_time_was_kept() -> None:
+def test_where_sessions_stick_the_ingress_goes_and_the_pods_stay_until_it_has_drained() -> None:
     sticky = {**TEN, names.ACCEPT: "affinity"}
-    world = put(rolled(sticky), INGRESS, ingress(affinity="cookie"))
-    first = passed(world)
-    assert first.exposure == EVERYBODY
-    assert first.record is not None
-    assert first.record.changed == stamp(NOW)
-    second = passed(first.after)
-    assert second.exposure is None
+    first = passed(put(rolled(sticky), INGRESS, ingress(affinity="cookie")))
+    assert first.exposure is None
+    told = passed(first.after)
+    assert told.status.outcome is not None
+    timed = passed(told.after)
+    assert timed.record is not None
+    assert timed.record.changed == stamp(NOW)
+    drains = passed(timed.after)
+    assert drains.does == []
 
 
 def back(**more: Any) -> Observed:

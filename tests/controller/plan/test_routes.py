@@ -17,10 +17,10 @@ from controller.api.objects import (
     Kind,
     stamp,
 )
-from controller.plan.draft import Draft, draft_of
+from controller.plan.draft import Draft, draft_of, new_record
 from controller.plan.observed import Observed, Ref
 from controller.plan.release import Release, release_of
-from controller.plan.routes import clean, ensure_routes, words
+from controller.plan.routes import clean, ensure_routes, restamp, words
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.traffic.nginx import changed_text
 from controller.plan.writes import Create, Delete, Merge, Write
@@ -255,6 +255,14 @@ def test_a_time_that_is_still_to_come_is_corrected(ahead: int, written: bool) ->
         assert found["metadata"]["annotations"][names.CHANGED] == changed_text(exposed(5), NOW)
 
 
+@pytest.mark.parametrize(("ahead", "written"), [(5, False), (6, True), (3600, True)])
+def test_a_time_in_the_record_that_is_still_to_come_is_corrected(ahead: int, written: bool) -> None:
+    kept = record(step=5, changed=stamp(NOW + timedelta(seconds=ahead)))
+    draft = drafted(running(exposure=CLOSED, kept=kept), restamp)
+    assert draft.record == (replace(kept, changed=stamp(NOW)) if written else kept)
+    assert draft.writes == []
+
+
 # Closing, where sessions stick.
 
 
@@ -264,13 +272,31 @@ def sticky(kept: Any) -> Observed:
     return put(world, INGRESS, ingress(affinity="cookie"))
 
 
-def test_where_sessions_stick_the_time_is_kept_and_then_the_ingress_deleted() -> None:
+def test_where_sessions_stick_the_ingress_goes_and_is_timed_once_it_is_missing() -> None:
     first = passed(sticky(record(step=5)))
+    assert f"delete Ingress {CANARY}" in first.does
     assert first.record is not None
-    assert first.record.changed == stamp(NOW)
+    assert first.record.changed == ""
+    second = passed(first.after)
+    assert second.record is not None
+    assert second.record.changed == stamp(NOW)
+    assert second.does == [f"merge Deployment {CANARY}"]
+
+
+def test_where_sessions_stick_a_time_of_another_change_is_taken_out_first() -> None:
+    first = passed(sticky(record(step=5, changed=stamp(NOW))))
+    assert first.record is not None
+    assert first.record.changed == ""
     assert first.exposure == exposed(5)
-    second = passed(sticky(record(step=5, changed=stamp(NOW))))
-    assert f"delete Ingress {CANARY}" in second.does
+    assert f"delete Ingress {CANARY}" in passed(first.after).does
+
+
+def test_a_record_that_was_taken_away_with_its_time_is_written_anew() -> None:
+    world = without(running(), INGRESS, CANARY)
+    lost = put(world, DEPLOYMENT, annotated(canary()[0], {names.RELEASE: "{"}))
+    draft = drafted(lost, clean)
+    assert draft.record == replace(new_record(release_of(lost, NOW)), changed=stamp(NOW))
+    assert draft.writes == []
 
 
 def test_where_sessions_stick_a_lost_record_does_not_keep_the_ingress() -> None:

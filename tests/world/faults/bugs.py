@@ -128,7 +128,7 @@ def _unchecked_let_go(_now: Any, plan: Any, message: str) -> Any:
 
 def _replace_at_once(now: Any, plan: Any) -> Any:
     if plan.record is not None and plan.record.revision != now.template_revision:
-        plan.record = pods.new_record(now)
+        plan.record = draft.new_record(now)
     routes.close(now, plan)
     pods.replace_template(now, plan, start.first_need(now))
     return _no_story("replaced")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from controller.plan import pods, promote, release, start, tell
+from controller.plan import draft, pods, promote, release, start, tell
 from controller.plan.checks import Hold
 from controller.plan.draft import Story
 from tests.world.faults.bugs import Bug, wrapped
@@ -52,7 +52,7 @@ LATER: tuple[Bug, ...] = (
     ),
     Bug(
         name="keeps an approval for the next template",
-        plant=wrapped(pods.new_record, _with_the_old_approval),
+        plant=wrapped(draft.new_record, _with_the_old_approval),
         workloads=("newer-approved",),
     ),
     Bug(

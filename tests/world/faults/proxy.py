@@ -93,7 +93,10 @@ class Proxy:
         line = self._routes.setdefault(service, Timeline())
         before = line.entries[-1][1] if line.entries else CLOSED
         line.set(self.elapsed(), exposure)
-        if self.is_by_us() and not exposure.is_within(before):
+        if not self.is_by_us():
+            # Whoever moves traffic by hand sends it also to pods that have only just gone.
+            self.excused |= self._gone.keys()
+        elif not exposure.is_within(before):
             self._judge_raise(service, exposure)
         self._judge(service)
 
