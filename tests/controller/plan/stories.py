@@ -169,6 +169,7 @@ MORE: Mapping[str, Observed] = {
     "canary, its Service is gone": replace(
         running(TEN), service=None, service_missing_seconds=12.0
     ),
+    "canary, its Deployment is gone": without(running(TEN), DEPLOYMENT, NAME),
     "canary, its own Service is gone": without(running(TEN), SERVICE, CANARY),
     "canary, a main came": replace(running(TEN), ingresses=(*running(TEN).ingresses, SECOND)),
     "canary, let go by hand": put(
@@ -509,7 +510,8 @@ def _lines(world: Observed) -> Iterator[str]:
     yield f"{done.plan.stage}, {status.reason}: {status.message}"
     yield (
         f"asked {status.asked} written {status.written} ready {status.ready} of {status.needed}"
-        f" step {status.step} until {status.until or '-'} wake {done.plan.wake_seconds}"
+        f" step {status.step} revision {status.revision or '-'} since {status.since or '-'}"
+        f" until {status.until or '-'} wake {done.plan.wake_seconds}"
     )
     yield from (f"$ {command}" for command in status.commands)
     for entry in ((done.after.service or {}).get("status") or {}).get("conditions") or ():

@@ -16,7 +16,7 @@ from controller.api.objects import (
 )
 from controller.api.status import Known
 from controller.plan.observed import Hold, Observed, Pool
-from controller.plan.writes import Edit
+from controller.plan.writes import Edit, Event
 from tests.controller.plan.applied import annotated, changed, object_in, put
 from tests.controller.plan.plans import Pass, passed
 from tests.controller.plan.worlds import (
@@ -75,7 +75,7 @@ def test_another_way_to_hold_is_told_of_in_mid_release() -> None:
     )
     lost = passed(replace(first.after, hold="pause"))
     assert message(lost) == "Deployment myapp is held (paused); a new template starts a canary"
-    assert lost.told == ["HoldChanged"]
+    assert lost.events == [Event(reason="HoldChanged", message=message(lost))]
     assert passed(lost.after).told == []
 
 

@@ -10,16 +10,18 @@ import pytest
 
 from controller.api import names
 from controller.api.intent import configuration_digest
-from controller.api.objects import SERVICE, annotations_of, stamp
+from controller.api.objects import DEPLOYMENT, SERVICE, annotations_of, stamp
 from controller.api.status import Answer, Bound, Covered, Judged, Status, Tally, status_in
 from controller.plan.coverage import Kind, Tried
+from controller.plan.draft import Story, draft_of
 from controller.plan.evidence import Count
 from controller.plan.gate import verdicts_of
 from controller.plan.judge import Outcome, Verdict
 from controller.plan.observed import Observed, Pool
 from controller.plan.release import release_of
-from controller.plan.tell import judged_of
-from controller.plan.writes import Edit
+from controller.plan.stages import Stage
+from controller.plan.tell import checks_now, commands, edit_stable, judged_of, status_now
+from controller.plan.writes import Edit, Event
 from tests.controller.plan.answers import BAD, FEW, checked, standing
 from tests.controller.plan.answers import GOOD as PASSING
 from tests.controller.plan.applied import annotated, changed, put
@@ -28,10 +30,12 @@ from tests.controller.plan.plans import Pass, passed
 from tests.controller.plan.worlds import (
     LONG_AGO,
     NAME,
+    NAMESPACE,
     NOW,
     V1,
     V2,
     canary,
+    deployment,
     exposed,
     idle,
     ingress,
@@ -40,6 +44,7 @@ from tests.controller.plan.worlds import (
     record,
     rolling,
     running,
+    service,
     status,
     uid,
 )
@@ -86,6 +91,21 @@ def test_tells_the_whole_status() -> None:
             "kubectl canary abort myapp -n canary",
         ),
         at=stamp(NOW),
+    )
+
+
+@pytest.mark.parametrize("stage", [None, Stage.ABORTED])
+def test_of_a_release_that_does_not_run_no_number_is_told(stage: Stage | None) -> None:
+    release = release_of(running(ACCOUNTS, kept=KEPT), NOW)
+    story = Story(reason="X", message="y", asked=5, needed=3)
+    assert status_now(release, draft_of(release), stage, story) == Status(
+        configuration=configuration_digest(ACCOUNTS),
+        stage=str(stage) if stage else None,
+        reason="X",
+        message="y",
+        revision=V2 if stage else "",
+        accounts=2,
+        commands=commands(release, stage),
     )
 
 
@@ -138,13 +158,80 @@ def test_the_status_write_begins_with_what_was_seen() -> None:
     assert done.plan.writes == ()
     first = passed(running(ACCOUNTS, kept=KEPT))
     (write,) = first.on(SERVICE, NAME)
+    assert write == Edit(
+        kind=SERVICE,
+        namespace=NAMESPACE,
+        name=NAME,
+        operations=(
+            {"op": "test", "path": "/metadata/uid", "value": uid("Service", NAME)},
+            *told_operations(first, "/metadata/annotations/serinus.dev~1status"),
+        ),
+        subresource="status",
+        why="told how the release stands",
+    )
+
+
+def told_operations(done: Pass, path: str, wrap: str = "") -> tuple[dict[str, Any], ...]:
+    """Return how the status and the conditions of a pass are written for the first time."""
+    after = done.after.service or {}
+    text = annotations_of(after)[names.STATUS]
+    value = {wrap: text} if wrap else text
+    conditions = after["status"]["conditions"]
+    return (
+        {"op": "add", "path": path, "value": value},
+        {"op": "add", "path": "/status/conditions", "value": conditions},
+    )
+
+
+def test_annotations_are_made_whole_only_of_a_service_as_it_was_seen() -> None:
+    first = passed(running())
+    (write,) = first.on(SERVICE, NAME)
+    assert write == Edit(
+        kind=SERVICE,
+        namespace=NAMESPACE,
+        name=NAME,
+        operations=(
+            {"op": "test", "path": "/metadata/resourceVersion", "value": "100"},
+            *told_operations(first, "/metadata/annotations", names.STATUS),
+        ),
+        subresource="status",
+        why="told how the release stands",
+    )
+
+
+def test_labels_are_made_whole_only_of_a_deployment_as_it_was_seen() -> None:
+    bare = deployment(held=False)
+    del bare["metadata"]["labels"]
+    done = passed(idle(deployments=(bare,)))
+    (write,) = done.on(DEPLOYMENT, NAME)
+    assert write == Edit(
+        kind=DEPLOYMENT,
+        namespace=NAMESPACE,
+        name=NAME,
+        operations=(
+            {"op": "test", "path": "/metadata/resourceVersion", "value": "100"},
+            {"op": "add", "path": "/metadata/labels", "value": {names.HELD: NAME}},
+        ),
+        why="took the hold",
+        events=(Event(reason="Enrolled", message="Deployment myapp is held from now on"),),
+    )
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_only_a_hold_that_is_marked_is_kept(held: bool) -> None:
+    release = release_of(idle(deployments=(deployment(held=held),)), NOW)
+    draft = draft_of(release)
+    draft.tested = "generation"
+    draft.pause_stable("paused")
+    edit_stable(release, draft)
+    (write,) = draft.writes
     assert isinstance(write, Edit)
-    assert write.subresource == "status"
-    assert write.operations[0] == {
-        "op": "test",
-        "path": "/metadata/uid",
-        "value": uid("Service", NAME),
-    }
+    kept = {"op": "test", "path": "/metadata/labels/serinus.dev~1held", "value": NAME}
+    assert write.operations == (
+        {"op": "test", "path": "/metadata/generation", "value": 1},
+        *([kept] if held else []),
+        {"op": "add", "path": "/spec/paused", "value": True},
+    )
 
 
 @pytest.mark.parametrize("case", sorted(set(GOOD) - {"aborted"}))
@@ -339,6 +426,33 @@ def test_what_is_no_count_is_told_as_none(number: float) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("number", "whole"), [(0.0, 0), (0.5, 0), (1.5, 2), (999_999_998.0, 999_999_998), (1e9, None)]
+)
+def test_what_is_needed_is_told_in_whole_requests(number: float, whole: int | None) -> None:
+    odd = Verdict(check="x", outcome=Outcome.NO_DATA, message="m", needed_requests=number)
+    assert judged_of(odd).needed == whole
+
+
+def test_a_release_that_is_closed_or_ending_is_not_judged() -> None:
+    said = (Judged(check="x", outcome="pass", message="m"),)
+
+    def judged(world: Observed, stage: Stage) -> tuple[Judged, ...]:
+        release = release_of(world, NOW)
+        told = replace(release.status, checks=said)
+        return checks_now(replace(release, status=told), draft_of(release), stage)
+
+    open_world, closed = checked(BAD), checked(BAD, world=standing(exposure=exposed(0)))
+    assert [it.outcome for it in judged(open_world, Stage.CANARY)] == ["fail"]
+    assert judged(open_world, Stage.ROLLING_BACK) == said
+    assert judged(closed, Stage.CANARY) == ()
+
+
+def test_while_an_abort_is_written_the_checks_are_what_was_said_last() -> None:
+    ending = put(checked(BAD), SERVICE, annotated(service(), {names.ACTION: "abort"}))
+    assert passed(ending).status.checks == ()
+
+
 def test_what_checks_said_last_stays_until_the_next_release() -> None:
     ended = passed(checked(BAD))
     assert [it.outcome for it in ended.status.checks] == ["fail"]
@@ -367,6 +481,10 @@ def test_what_the_canary_was_asked_is_told_and_never_rounded_up() -> None:
         untold="hosts",
     )
     assert passed(checked(PASSING)).status.coverage is None
+    half = Tried(kinds=(Kind(text="GET 2xx", stable=1, canary=50), Kind(text="PUT 2xx", stable=1)))
+    covered = passed(checked(PASSING, tried=half)).status.coverage
+    assert covered is not None
+    assert covered.share == 0.5
 
 
 def test_what_the_canary_was_asked_stays_until_the_next_release() -> None:
