@@ -423,7 +423,7 @@ KEYS: Final = (
 )
 """Every annotation of the user, in the order in which faults are reported."""
 
-_CONTROLLERS: Final = frozenset({names.STATUS, names.RELEASE, names.CHANGED})
+_CONTROLLERS: Final = frozenset({names.STATUS, names.RELEASE, names.CHANGED, names.SHRINK})
 _LABELS: Final = {
     names.CANARY: "is a label, not an annotation: "
     f"kubectl label service NAME {names.CANARY}={names.ENABLED}",

@@ -32,6 +32,8 @@ RELEASE: Final = PREFIX + "release"
 """On the canary Deployment: the record of the running release."""
 CHANGED: Final = PREFIX + "changed"
 """On a canary Ingress: when its routing was last changed, and the digest of what was written."""
+SHRINK: Final = PREFIX + "shrink"
+"""On a canary Ingress: the number of the removal of canary pods that is announced there."""
 
 # Annotations of the user, by their short names (contract.md section 2).
 WEIGHT: Final = PREFIX + "weight"

@@ -142,6 +142,16 @@ def _youngest(release: Release, seconds: float) -> float:
     return max((seconds - age for age in ages), default=seconds)
 
 
+def _shrinking(release: Release, target: Exposure) -> Hold | None:
+    """Another process may be removing pods in this very moment (T10)."""
+    if not release.is_shrinking or target.is_within(release.narrowest):
+        return None
+    return Hold(
+        reason="CanaryShrinking",
+        message="canary pods are about to be removed: that is done, or called off, first",
+    )
+
+
 def _settled(release: Release, target: Exposure) -> Hold | None:
     """A closed route has to be known to the proxy before it may carry anything (U2, U3)."""
     closed = [
@@ -179,6 +189,7 @@ CHECKS: tuple[Check, ...] = (
     _routes,
     _derived,
     _pods,
+    _shrinking,
     _settled,
     _stable,
 )

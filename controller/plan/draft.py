@@ -192,4 +192,5 @@ def new_record(release: Release) -> Record:
         replicas=max(1, replicas_of(stable)),
         since=stamp(release.now),
         stale_pin=annotations_of(release.observed.service or {}).get(names.WEIGHT),
+        shrinks=release.shrinks,
     )

@@ -585,7 +585,7 @@ def _a4(scene: Scene, change: Change) -> str | None:
     if not change.is_route:
         return None
     nginx = _nginx(scene, change)
-    allowed = {*map(nginx.key, ROUTE_KEYS), names.CHANGED, names.INGRESS_CLASS}
+    allowed = {*map(nginx.key, ROUTE_KEYS), names.CHANGED, names.SHRINK, names.INGRESS_CLASS}
     added = annotations_of(change.current).keys() - annotations_of(change.old or {}).keys()
     strange = sorted(added - allowed)
     return f"{name_of(change.current)} was given {strange}" if strange else None

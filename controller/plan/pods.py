@@ -11,9 +11,10 @@ from controller.api.objects import (
     template_labels,
     template_of,
 )
+from controller.plan.checks import hold_on
 from controller.plan.draft import Draft, canary_spec, new_record
 from controller.plan.release import Release
-from controller.plan.routes import canary_refs, route_refs
+from controller.plan.routes import announce, canary_refs, route_refs
 from controller.plan.traffic.exposure import Exposure
 from controller.plan.workload import (
     budgets_selecting,
@@ -62,6 +63,7 @@ def replace_template(release: Release, draft: Draft, needed: int) -> None:
             "template": merge_into(template_of(release.canary or {}), template),
         }
         shown = canary_refs(release) | route_refs(release)
+        draft.note(shrinks=release.shrinks)
         canary_spec(release, draft, spec, "replaced the canary's template", shown)
 
 
@@ -111,23 +113,36 @@ def size(release: Release, draft: Draft, target: Exposure, *, at_least: int = 0)
     """Scale the canary for `target`; returns how many pods it should have.
 
     Up at once. Down only when the exposure that needed the pods has been gone for
-    D_prop + D_drain (T2, S20).
+    D_prop + D_drain (T2, S20), and not beside a raise: that one is waited for by somebody.
     """
     needed = max(at_least, release.pods_allowed or target.pods_needed(release.full))
     have = replicas_of(release.canary or {})
+    is_raise = not target.is_within(release.narrowest)
+    fewer = needed < have and release.widest.pods_needed(release.full) <= needed
+    is_due = fewer and not (is_raise and hold_on(release, target) is None)
+    if is_due and _shrink(release, draft, needed):
+        return needed
+    if is_raise and release.is_shrinking:
+        draft.note(shrinks=release.shrinks)  # whoever was about to remove pods is too late now
     if needed > have:
         canary_spec(release, draft, {"replicas": needed}, f"scaled the canary up to {needed}")
-    elif needed < have and release.widest.pods_needed(release.full) <= needed:
-        left = release.settling(release.drained_after)
-        if _is_lost(release, draft):
-            draft.note(changed=stamp(release.now))
-        elif left > 0:
-            draft.wake_after(left)
-        else:
-            why = f"scaled the canary down to {needed}"
-            shown = canary_refs(release) | route_refs(release)
-            canary_spec(release, draft, {"replicas": needed}, why, shown)
     return needed
+
+
+def _shrink(release: Release, draft: Draft, needed: int) -> bool:
+    """Scale down to `needed` pods, once that is announced; tells whether it is under way."""
+    left = release.settling(release.drained_after)
+    if _is_lost(release, draft):
+        draft.note(changed=stamp(release.now))
+    elif left > 0:
+        draft.wake_after(left)
+        return False
+    elif announce(release, draft):
+        draft.note(shrinks=release.shrinks)
+        why = f"scaled the canary down to {needed}"
+        shown = canary_refs(release) | route_refs(release)
+        canary_spec(release, draft, {"replicas": needed}, why, shown)
+    return True
 
 
 def _is_lost(release: Release, draft: Draft) -> bool:

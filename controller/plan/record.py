@@ -41,6 +41,8 @@ class Record:
         waived: weight at which a person said `continue` though checks had not passed.
         resumed: a `continue` ended a pause, and may still stand on the Service.
         failed: a failed check has stopped the roll, and does so once.
+        shrinks: how many announced removals of pods are over, carried out or called off; one that
+            an Ingress announces with a lower number says nothing any more (safety.md section 4).
     """
 
     revision: str
@@ -64,6 +66,7 @@ class Record:
     waived: int | None = None
     resumed: bool = False
     failed: bool = False
+    shrinks: int = 0
 
     def written(self) -> str:
         """Return the annotation's text: JSON, defaults left out, keys in a fixed order."""
@@ -124,4 +127,5 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "waived": _OPTIONAL_NUMBER,
     "resumed": bool,
     "failed": bool,
+    "shrinks": int,
 }

@@ -33,7 +33,7 @@ from controller.plan.observed import Endpoint, Observed, Parameters, ReplicaSet
 from controller.plan.record import Record, record_of
 from controller.plan.refusals import Refusal, refusal_of
 from controller.plan.traffic.exposure import CLOSED, Exposure
-from controller.plan.traffic.nginx import UNKNOWN, changed_at
+from controller.plan.traffic.nginx import UNKNOWN, changed_at, shrink_on
 from controller.plan.workload import (
     autoscalers_of,
     canary_name,
@@ -417,6 +417,19 @@ class Release:
     def is_started(self) -> bool:
         """Tell whether the first exposure of the release was written."""
         return (self.record is not None and self.record.step is not None) or self.is_open
+
+    # The fence between those who remove pods and those who raise (safety.md section 4).
+
+    @cached_property
+    def shrinks(self) -> int:
+        """The number of removals that is past every one announced so far."""
+        over = self.record.shrinks if self.record is not None else 0
+        return max([over, *(shrink_on(route) + 1 for route in self.found.our_ingresses)])
+
+    @cached_property
+    def is_shrinking(self) -> bool:
+        """Tell whether a removal is announced that is neither carried out nor called off."""
+        return self.record is not None and self.shrinks > self.record.shrinks
 
     # Time.
 

@@ -8,7 +8,15 @@ from controller.plan.draft import Draft, Story, new_record
 from controller.plan.pods import replace_template
 from controller.plan.promote import plan_promotion
 from controller.plan.release import Release, Roll
-from controller.plan.routes import clean, close, keep_missing, keep_time, restamp, sticks
+from controller.plan.routes import (
+    announce,
+    clean,
+    close,
+    keep_missing,
+    keep_time,
+    restamp,
+    sticks,
+)
 from controller.plan.stages import Stage
 from controller.plan.start import first_need
 
@@ -89,6 +97,8 @@ def _replace(release: Release, draft: Draft) -> Story:
         return _told(f"{why}: requests to the canary drain", left)
     if release.refusal is not None:
         return Story(reason=release.refusal.reason, message=release.refusal.message)
+    if not announce(release, draft):
+        return _told(why)
     draft.note(since=stamp(release.now))  # the ready-deadline is for the pods that come now
     replace_template(release, draft, first_need(release))
     return _told(why)

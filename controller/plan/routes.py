@@ -21,7 +21,7 @@ from controller.plan.observed import Ref
 from controller.plan.refusals import has_affinity
 from controller.plan.release import Release
 from controller.plan.traffic.exposure import CLOSED, Exposure
-from controller.plan.traffic.nginx import changed_at, changed_text
+from controller.plan.traffic.nginx import changed_at, changed_text, shrink_on
 from controller.plan.workload import canary_ingress_name, canary_name, our_metadata
 from controller.plan.writes import (
     Create,
@@ -114,7 +114,10 @@ def raise_routes(release: Release, draft: Draft, target: Exposure) -> None:
 def lower(
     release: Release, route: Object, target: Exposure, rests_on: frozenset[Ref] = frozenset()
 ) -> Merge | None:
-    """Return the PATCH that lowers a route, conditional on its uid only; None: it is so already.
+    """Return the PATCH that lowers a route; None: it is so already.
+
+    Conditional on the uid only where it opens nothing, whatever stands there by now. What leaves a
+    door open would be a raise to another process that has closed it since, so it names the version.
 
     Args:
         release: what is seen.
@@ -128,7 +131,8 @@ def lower(
         change = nginx.closing_change(route, now)
     if change is None:
         return None
-    return lowered(
+    conditional = lowered if nginx.only_closes(change) else raised
+    return conditional(
         INGRESS,
         route,
         {"metadata": {"annotations": change}},
@@ -168,6 +172,25 @@ def _raise(release: Release, route: Object, target: Exposure) -> Merge | None:
         confirm=canary_refs(release) | {service_ref(release)},
         events=_events(release.written(route), target),
     )
+
+
+def announce(release: Release, draft: Draft) -> bool:
+    """Announce on every canary Ingress that pods are about to go; tells whether each says so.
+
+    The fence between two objects that no write can change together (safety.md section 4): a raise
+    that was decided before meets another version of the Ingress, and one that is decided after
+    finds the announcement. It changes nothing of who reaches the canary. A record that is still to
+    be written is written first: the number is of it.
+    """
+    record, routes = release.record, release.found.our_ingresses
+    if not routes:
+        return True
+    if record is None or draft.record != record:
+        return False
+    silent = [route for route in routes if shrink_on(route) < record.shrinks]
+    patch = {"metadata": {"annotations": {names.SHRINK: str(record.shrinks)}}}
+    draft.add(*(raised(INGRESS, it, patch, "announced that canary pods go") for it in silent))
+    return not silent
 
 
 def walk_back(release: Release, draft: Draft, target: Exposure) -> None:

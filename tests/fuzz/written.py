@@ -17,7 +17,7 @@ FORMS: Mapping[str, str] = {
     "canary-by-header-pattern": r"\^[A-Za-z0-9_.~:?|()\[\]*\\-]{1,16382}\$",
 }
 """The whole list of keys under the proxy's prefix, and the form of each value."""
-OTHERS = frozenset({"serinus.dev/changed", "kubernetes.io/ingress.class"})
+OTHERS = frozenset({"serinus.dev/changed", "serinus.dev/shrink", "kubernetes.io/ingress.class"})
 ALWAYS = frozenset({"canary", "canary-weight", "canary-by-cookie"})
 WORDS = frozenset({"always", "never"})
 HEADER, VALUE, PATTERN = "canary-by-header", "canary-by-header-value", "canary-by-header-pattern"

@@ -21,7 +21,7 @@ EVERY = tuple(it for path in FILES for it in read(path))
 POLICIES = [it for it in EVERY if it["kind"].endswith("AdmissionPolicy")]
 BINDINGS = [it for it in EVERY if it["kind"].endswith("AdmissionPolicyBinding")]
 KNOWN_LABELS = {names.CANARY, names.HELD, names.RESUME, names.SERVICE, names.TRACK}
-KNOWN_ANNOTATIONS = {names.CHANGED}
+KNOWN_ANNOTATIONS = {names.CHANGED, names.SHRINK}
 
 
 def name_of(manifest: Manifest) -> str:
@@ -161,6 +161,7 @@ def test_the_fence_lets_an_ingress_have_every_key_that_the_code_writes() -> None
     written = {key.lstrip("/") for exposure in exposures for key in plane.keys_for(exposure)}
     assert set(listed) == written
     assert f"'{names.CHANGED}'" in keys["expression"]
+    assert f"'{names.SHRINK}'" in keys["expression"]
     assert f"'{names.INGRESS_CLASS}'" in keys["expression"]
 
 

@@ -55,6 +55,8 @@ def is_closing_name(text: str) -> bool:
     return re.fullmatch(r"serinus-[0-9a-f]{32}", text, re.ASCII) is not None
 
 
+_KEPT = frozenset({names.CHANGED, names.SHRINK})
+"""Keys of ours beside those of the exposure."""
 _HEADER_KEYS = ("canary-by-header", "canary-by-header-value", "canary-by-header-pattern")
 
 
@@ -125,7 +127,7 @@ class Nginx:
         if class_key := have.get(names.INGRESS_CLASS):
             wanted[names.INGRESS_CLASS] = class_key
         for key in have:
-            if key != names.CHANGED:
+            if key not in _KEPT:
                 wanted.setdefault(key, None)
         changes = {key: value for key, value in wanted.items() if have.get(key) != value}
         if not changes:
@@ -141,8 +143,16 @@ class Nginx:
         changes = self.change(ingress, CLOSED, now)
         if changes is None:
             return None
+        return {**self._shut(), **changes}
+
+    def only_closes(self, changes: Mapping[str, str | None]) -> bool:
+        """Tell whether annotation changes open nothing, whatever the Ingress says by now."""
+        return all(changes.get(key, value) == value for key, value in self._shut().items())
+
+    def _shut(self) -> dict[str, str | None]:
+        """Return every annotation that decides who reaches the canary, as it lets nobody."""
         doors: dict[str, str | None] = {self.key(name): None for name in _HEADER_KEYS}
-        return {**doors, **self.keys_for(CLOSED), **changes}
+        return {**doors, **self.keys_for(CLOSED)}
 
     def rules(self, main: Object, service: str, canary_service: str) -> list[dict[str, Any]]:
         """Return the rules of the canary Ingress: the main's paths to this Service only."""
@@ -204,6 +214,15 @@ def changed_at(ingress: Object) -> str:
     if isinstance(value, str) and moment_of(value) is not None:
         return value
     return str(metadata(ingress).get("creationTimestamp", ""))
+
+
+def shrink_on(ingress: Object) -> int:
+    """Return the number of the removal of pods that is announced on an Ingress; -1: of none."""
+    text = annotations_of(ingress).get(names.SHRINK, "")
+    return int(text) if _SHRINK.fullmatch(text) else -1
+
+
+_SHRINK = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 @lru_cache(maxsize=256)

@@ -114,6 +114,8 @@ def apply(world: Observed, write: Write) -> Observed:
     assert before is not None, "404"
     if isinstance(write, Delete):
         assert write.uid == uid_of(before), "409"
+        if write.version not in {"", before["metadata"]["resourceVersion"]}:
+            raise ConflictError(f"{write.kind} {write.name}: resourceVersion")
         return without(world, write.kind, write.name)
     if isinstance(write, Merge):
         return put(world, write.kind, _versioned(before, _patched(before, write)))

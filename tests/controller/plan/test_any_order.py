@@ -234,9 +234,9 @@ def test_ends_the_same_whatever_part_of_each_plan_is_carried_out(
 @settings(max_examples=8, deadline=None)
 @given(data=st.data(), story=st.sampled_from(sorted(STORIES)))
 def test_no_subset_of_any_plan_leads_astray(data: st.DataObject, story: str) -> None:
-    def some(writes: tuple[Write, ...], _: int) -> tuple[Write, ...]:
-        if not writes:
-            return ()
+    def some(writes: tuple[Write, ...], passes: int) -> tuple[Write, ...]:
+        if not writes or passes % 10 == 9:  # nobody is unlucky for ever
+            return writes
         count = data.draw(st.integers(1, len(writes)))
         return tuple(data.draw(st.permutations(writes)))[:count]
 

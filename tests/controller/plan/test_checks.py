@@ -95,6 +95,10 @@ def lost() -> Observed:
     return replace(world, replica_sets=(of_another, canary()[1]), stable=Pool())
 
 
+def shrinking() -> Observed:
+    return put(good(), INGRESS, annotated(route(exposed(5)), {names.SHRINK: "0"}))
+
+
 HELD_BACK: dict[str, tuple[Observed, str, str]] = {
     "a refusal": (
         put(good(), INGRESS, ingress(affinity="cookie")),
@@ -131,6 +135,11 @@ HELD_BACK: dict[str, tuple[Observed, str, str]] = {
             "label serinus.dev/held was taken off Deployment myapp: resume rolls it without "
             "us; to go on with the canary put the label back"
         ),
+    ),
+    "canary pods that may be going": (
+        shrinking(),
+        "CanaryShrinking",
+        "canary pods are about to be removed: that is done, or called off, first",
     ),
     "a stable version that is gone": (
         lost(),
@@ -229,6 +238,11 @@ def test_holds_and_says_why(case: str) -> None:
 def test_raises_where_nothing_is_in_the_way() -> None:
     assert hold(good()) is None
     assert hold(good(), exposed(50, frozenset({"mia"}), cookie="beta")) is None
+
+
+def test_what_raises_nothing_waits_for_no_removal() -> None:
+    assert hold(shrinking(), exposed(5)) is None
+    assert hold(shrinking(), exposed(4)) is None
 
 
 TIMED = {"pods that the proxy may not know": 7.0, "a route that was closed just now": 11.0}

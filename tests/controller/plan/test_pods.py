@@ -11,7 +11,7 @@ from controller.api.objects import DEPLOYMENT, DISRUPTION_BUDGET, INGRESS, SERVI
 from controller.plan.observed import Observed
 from controller.plan.traffic.exposure import CLOSED
 from controller.plan.writes import Merge
-from tests.controller.plan.applied import CANARY, changed, object_in, put
+from tests.controller.plan.applied import CANARY, annotated, changed, object_in, put
 from tests.controller.plan.plans import Pass, passed
 from tests.controller.plan.worlds import (
     LONG,
@@ -69,8 +69,9 @@ def test_the_users_replicas_cap_the_weight_and_it_is_said() -> None:
 
 
 def shrinking(ago: float, seen: float) -> Observed:
-    """Lowered from 100 to 10 a while ago, with the pods for 100 still there."""
-    path = route(exposed(10), at=NOW - timedelta(seconds=ago))
+    """Lowered from 100 to 10 a while ago, with the pods for 100 still there, and announced so."""
+    lowered = route(exposed(10), at=NOW - timedelta(seconds=ago))
+    path = annotated(lowered, {names.SHRINK: "0"})
     world = put(sized({names.WEIGHT: "10"}, at=10, pods=4), INGRESS, path)
     return replace(world, seen=seen_for(seen, path))
 

@@ -25,6 +25,7 @@ FULL = record(
     waived=5,
     resumed=True,
     failed=True,
+    shrinks=2,
 )
 
 
@@ -70,6 +71,8 @@ def test_a_record_that_nobody_can_read_is_lost(text: str | None) -> None:
         ("short", None),
         ("paused", "yes"),
         ("abort", None),
+        ("shrinks", "2"),
+        ("shrinks", True),
         ("unknown", 1),
         ("since", "yesterday"),
         ("step_since", "2026-13-01T00:00:00Z"),

@@ -279,9 +279,14 @@ def images(done: Pass) -> list[str]:
     return [entry["image"] for entry in template_of(found)["spec"]["containers"]]
 
 
-def test_then_it_gets_the_newer_one_conditionally_and_read_afresh() -> None:
+def announced() -> Observed:
+    """Closed and drained long ago, and the canary Ingress says that pods go."""
     world = newer(exposure=CLOSED, kept=record(revision=V3, generation=3))
-    done = passed(world)
+    return put(world, INGRESS, annotated(route(CLOSED), {names.SHRINK: "0"}))
+
+
+def test_then_it_gets_the_newer_one_conditionally_and_read_afresh() -> None:
+    done = passed(announced())
     assert images(done) == ["janakiramm/myapp:v3"]
     (write,) = done.on(DEPLOYMENT, CANARY)
     assert isinstance(write, Merge)
@@ -307,7 +312,7 @@ def test_a_refusal_keeps_the_old_template() -> None:
 def test_the_newer_one_begins_with_the_pods_of_its_first_exposure(
     annotations: dict[str, str], pods: int | None
 ) -> None:
-    world = newer(exposure=CLOSED, kept=record(revision=V3, generation=3))
+    world = announced()
     done = passed(put(world, SERVICE, annotated(world.service or {}, annotations)))
     (found,) = [obj for obj in done.after.deployments if obj["metadata"]["name"] == CANARY]
     assert found["spec"]["replicas"] == (pods or 2)

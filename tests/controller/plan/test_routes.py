@@ -75,13 +75,26 @@ def test_a_raise_is_conditional_on_the_version_and_read_afresh() -> None:
     }
 
 
-def test_a_lowering_is_conditional_on_the_uid_only_and_touches_only_our_keys() -> None:
+def test_a_lowering_that_leaves_a_door_open_is_conditional_on_the_version() -> None:
+    """Somebody may have closed it since, and to him it would be a raise."""
     write = only(passed(standing({names.WEIGHT: "5"}, exposed(20))).on(INGRESS, CANARY))
     assert write.patch["metadata"] == {
-        "uid": uid("Ingress", CANARY),
+        "resourceVersion": "100",
         "annotations": {
             f"{PREFIX}/canary-weight": "5",
             names.CHANGED: changed_text(exposed(5), NOW),
+        },
+    }
+
+
+def test_a_lowering_to_0_that_keeps_the_rules_is_conditional_on_the_uid_only() -> None:
+    world = standing({**DOORS, names.WEIGHT: "0"}, exposed(20, BOTH))
+    write = only(passed(world).on(INGRESS, CANARY))
+    assert write.patch["metadata"] == {
+        "uid": uid("Ingress", CANARY),
+        "annotations": {
+            f"{PREFIX}/canary-weight": "0",
+            names.CHANGED: changed_text(exposed(0, BOTH), NOW),
         },
     }
 

@@ -278,7 +278,7 @@ class _Model:
                 self._judge_pods(world, after, write, needed)
                 yield self._on(state, after, _put(processes, number, rest), writer=rest)
             if not died:
-                dead = LAG, ()
+                dead = min(LAG, len(before)), ()
                 yield world, before, _put(processes, number, dead), step, True, needed
 
     def _on(
@@ -296,7 +296,9 @@ class _Model:
         if world is None or world == was:
             return was, before, processes, step, died, needed
         widest = max(needed, self._needs[world])
-        return world, (was, *before)[:LAG], _unheard(processes, writer), step, died, widest
+        processes = _unheard(processes, writer)
+        oldest = max(behind for behind, _ in processes) if died else LAG
+        return world, (was, *before)[:oldest], processes, step, died, widest
 
     def _judge_pods(self, world: int, after: int | None, write: int, needed: int) -> None:
         """Pods that this minute's exposure needs stay for this minute (T2)."""

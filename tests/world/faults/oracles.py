@@ -80,7 +80,8 @@ def _shape(obj: Any) -> Any:
     notes = {
         key: value
         for key, value in annotations_of(obj).items()
-        if key not in {names.STATUS, names.CHANGED, names.RELEASE, "example.com/touched"}
+        if key
+        not in {names.STATUS, names.CHANGED, names.SHRINK, names.RELEASE, "example.com/touched"}
         and not key.startswith("deployment.kubernetes.io/")
     }
     labels = {key: value for key, value in labels_of(obj).items() if key != "example.com/touched"}

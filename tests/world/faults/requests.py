@@ -6,6 +6,7 @@ from typing import Any
 from controller.api import names
 from controller.api.objects import annotations_of, is_ours, labels_of, name_of, namespace_of
 from controller.plan.scene import Scene
+from controller.plan.traffic.nginx import is_closing_name
 from tests.world.faults.farend import Asked
 
 FRESH_SECONDS = 7.0
@@ -72,9 +73,23 @@ def _routing(
     record = scene.record(namespace_of(new), service)
     walks = scene.rolls(namespace_of(new), service) or (record is not None and record.approval)
     is_lowering = before.doors != after.doors and not walks
-    if is_lowering and ("resourceVersion" in meta or "uid" not in meta):
-        return [f"T6 (lowering is conditional on uid only): {asked.name} {sorted(meta)}"]
+    carried = {"uid"} if _only_closes(meta, nginx.prefix) else {"resourceVersion"}
+    if is_lowering and meta.keys() & {"uid", "resourceVersion"} != carried:
+        return [f"T6 (this lowering is conditional on {carried}): {asked.name} {sorted(meta)}"]
     return []
+
+
+def _only_closes(meta: dict[str, Any], prefix: str) -> bool:
+    """Tell whether a patch opens nothing, whatever the Ingress says by the time it comes."""
+    allowed = {"canary": "true", "canary-weight": "0"}
+    written = {
+        key.removeprefix(f"{prefix}/"): value
+        for key, value in meta["annotations"].items()
+        if key.startswith(f"{prefix}/")
+    }
+    key = "canary-by-cookie"
+    is_shut = key not in written or is_closing_name(str(written.pop(key)))
+    return is_shut and all(value == allowed.get(key) for key, value in written.items())
 
 
 def _raise(meta: dict[str, Any], recent: set[tuple[str, str, str]], name: str) -> list[str]:

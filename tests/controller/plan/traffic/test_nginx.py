@@ -134,6 +134,39 @@ def test_removes_what_does_not_belong_on_our_object(drift: dict[str, str]) -> No
     }
 
 
+def test_leaves_the_announcement_of_a_removal_alone() -> None:
+    announced = annotated(route(exposed(5)), {names.SHRINK: "3"})
+    assert nginx().change(announced, exposed(5), NOW) is None
+    assert nginx().change(announced, exposed(6), NOW) == {
+        **keys(canary_weight="6"),
+        names.CHANGED: changed_text(exposed(6), NOW),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "closes"),
+    [
+        ({}, True),
+        (keys(canary="true", canary_weight="0", canary_by_cookie=CLOSING), True),
+        (dict.fromkeys(keys(canary_by_header="", canary_by_header_value="")), True),
+        (dict.fromkeys(keys(canary_by_header_pattern="")), True),
+        ({**keys(canary_weight="0"), names.CHANGED: "now", "example.com/x": None}, True),
+        (keys(canary_weight="1"), False),
+        (keys(canary_by_header="X-Account"), False),
+        (keys(canary_by_header_value="alice"), False),
+        (keys(canary_by_header_pattern="^alice$"), False),
+        (keys(canary_by_cookie="beta"), False),
+        (dict.fromkeys(keys(canary_by_cookie="")), False),
+        (dict.fromkeys(keys(canary_weight="")), False),
+        (keys(canary="false"), False),
+    ],
+)
+def test_knows_what_opens_nothing_whatever_stands_by_now(
+    changes: dict[str, str | None], closes: bool
+) -> None:
+    assert nginx().only_closes(changes) is closes
+
+
 def test_makes_a_canary_again_of_what_somebody_switched_off() -> None:
     off = annotated(route(), keys(canary="false"))
     assert nginx().change(off, CLOSED, NOW) == {
