@@ -109,7 +109,7 @@ def ensure_budget(release: Release, draft: Draft) -> None:
         )
 
 
-def size(release: Release, draft: Draft, target: Exposure, *, at_least: int = 0) -> int:
+def size(release: Release, draft: Draft, target: Exposure, *, at_least: int = 1) -> int:
     """Scale the canary for `target`; returns how many pods it should have.
 
     Up at once. Down only when the exposure that needed the pods has been gone for
@@ -147,6 +147,5 @@ def _shrink(release: Release, draft: Draft, needed: int) -> bool:
 
 def _is_lost(release: Release, draft: Draft) -> bool:
     """Tell whether the Ingresses are gone and nothing says since when: the drain begins now."""
-    record = draft.record
-    is_timed = record is None or bool(record.changed)
-    return release.is_started and not release.found.our_ingresses and not is_timed
+    is_untimed = draft.record is not None and not draft.record.changed
+    return release.is_started and not release.found.our_ingresses and is_untimed

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from controller.api import names
-from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, Object, annotations_of, name_of
+from controller.api.objects import (
+    DEPLOYMENT,
+    INGRESS,
+    SERVICE,
+    Object,
+    annotations_of,
+    name_of,
+    stamp,
+)
 from controller.plan.observed import Observed, Pool
 from controller.plan.traffic.exposure import CLOSED
 from controller.plan.writes import Create, Delete, Edit, Event, Merge, Write
@@ -21,6 +29,7 @@ from tests.controller.plan.plans import passed
 from tests.controller.plan.worlds import (
     EVERYBODY,
     LONG,
+    LONG_AGO,
     NAME,
     NOW,
     V1,
@@ -385,6 +394,20 @@ MORE: Mapping[str, Observed] = {
         rolled(exposure=CLOSED),
         SERVICE,
         service({names.WEIGHT: "10", names.ACTION: "nonsense"}),
+    ),
+    "rolled by hand, and another template came": rolled(
+        kept=record(step=10), stable=deployment("v3", paused=True, generation=4)
+    ),
+    "a newer template, drained": replace(
+        put(
+            running(exposure=CLOSED),
+            DEPLOYMENT,
+            canary("v3", kept=record(changed=stamp(LONG_AGO)))[0],
+        ),
+        seen={
+            **running(exposure=CLOSED).seen,
+            (uid("Deployment", CANARY), stamp(LONG_AGO)): LONG,
+        },
     ),
     "rolled, drained at last": seen(rolled(), CLOSED, 40.0),
     "rolled, draining for half a second": seen(rolled(), CLOSED, 39.5),

@@ -88,6 +88,11 @@ def closed_just_now() -> Observed:
     return replace(put(good(), INGRESS, path), seen=seen_for(0.0, path))
 
 
+def test_what_closes_waits_for_no_proxy() -> None:
+    assert hold(closed_just_now()) is not None
+    assert hold(closed_just_now(), CLOSED) is None
+
+
 def lost() -> Observed:
     of_another = replace(replica_set("v2", 0), revision="another")
     known = {"revision": record().stable, "uid": uid("Deployment", NAME), "generation": 1}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from controller.api.series import Series
-from controller.plan.counting import Grid, Part, windows_of
+from controller.plan.counting import BACKWARDS, GAP, Grid, Part, windows_of
 from controller.plan.evidence import Count, Window, flaw_of
 from tests.controller.plan.windows import count
 
@@ -14,6 +14,8 @@ PARTS = {
     "canary": Part(side="canary", requests=1.0),
     "canary-errors": Part(side="canary", requests=1.0, events=1.0),
     "stable": Part(side="stable", requests=1.0),
+    "halves": Part(side="stable", requests=0.5, events=0.25),
+    "events": Part(side="stable", events=1.0),
     "testers": Part(side="canary", requests=-1.0),
 }
 
@@ -103,6 +105,23 @@ def test_what_nobody_saw_is_no_number(values: tuple[float | None, ...], flawed: 
 @pytest.mark.parametrize("found", [(), (series("unknown", 1, 2, 3),)])
 def test_nothing_that_matters_is_a_gap(found: tuple[Series, ...]) -> None:
     assert flaws(*found) == ["not a number"] * 2
+
+
+def test_parts_count_for_as_much_as_they_say() -> None:
+    found = counted(series("halves", 0, 4), series("events", 0, 3), windows=1)
+    assert found == [(count(0), count(2, 4))]
+
+
+def test_a_flawed_window_has_its_end_and_nothing_on_either_side() -> None:
+    grid = Grid(start=100.0, step=15.0, windows=2)
+    assert windows_of([series("stable", 1, None, 3)], read, grid) == (
+        Window(ends=115.0, canary=GAP, stable=GAP),
+        Window(ends=130.0, canary=GAP, stable=GAP),
+    )
+    assert windows_of([series("stable", 5, 1, 2)], read, grid) == (
+        Window(ends=115.0, canary=BACKWARDS, stable=BACKWARDS),
+        Window(ends=130.0, canary=count(0), stable=count(1)),
+    )
 
 
 def test_samples_outside_the_grid_change_nothing() -> None:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from controller.plan.dispersion import BLOCK, PRIOR, VARIED, dispersions
+from controller.plan.dispersion import BLOCK, FADING, PRIOR, PRIOR_EVENTS, VARIED, dispersions
 from controller.plan.evidence import Count
 from tests.controller.plan.windows import count, history
 
@@ -28,6 +28,28 @@ def test_windows_without_events_or_requests_tell_nothing() -> None:
     unknown = last([])
     assert last([count(10)] * 4 * BLOCK) == unknown
     assert last([count(0, 0)] * BLOCK + [count(10, 1)] * BLOCK) == unknown
+
+
+def test_without_events_nothing_is_learned_either_way_round() -> None:
+    assert last([count(10, 1)] * BLOCK + [count(0, 0)] * BLOCK) == last([])
+
+
+def shown(squares: float, events: float) -> float:
+    """What blocks show whose differences add up to so many squares."""
+    prior = PRIOR_EVENTS - events / FADING
+    return 1 + VARIED * ((PRIOR * prior + squares) / (prior + events) - 1)
+
+
+def test_two_blocks_are_compared_as_soon_as_they_are_there() -> None:
+    one, other = [count(100)] * BLOCK, [count(100, 2)] * BLOCK
+    events = 2.0 * BLOCK
+    assert last(one + other) == shown((events / 2) ** 2 / 0.25, events)
+
+
+def test_one_request_a_side_and_one_event_are_compared_too() -> None:
+    one = [count(1, 1), *[count(0)] * (BLOCK - 1)]
+    other = [count(1), *[count(0)] * (BLOCK - 1)]
+    assert last(one + other) == shown(1.0, 1.0)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -9,7 +9,15 @@ from controller.plan.wording import evidence_text, number_text, ratio_text, shar
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (7200, "2 h"), (4e5, "5 d")],
+    [
+        (0, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7199, "120 min"),
+        (7200, "2 h"),
+        (172800, "2 d"),
+        (4e5, "5 d"),
+    ],
 )
 def test_time_is_told_in_the_largest_unit_that_fits(seconds: float, text: str) -> None:
     assert time_text(seconds) == text
@@ -29,7 +37,14 @@ def test_counts_have_commas() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.04, "0.0"), (1, "1.0"), (9.96, "10.0"), (57.3, "57"), (1e9, "over 1,000,000")],
+    [
+        (0.04, "0.0"),
+        (1, "1.0"),
+        (9.96, "10.0"),
+        (57.3, "57"),
+        (1e6, "1,000,000"),
+        (1e9, "over 1,000,000"),
+    ],
 )
 def test_evidence_stands_beside_its_limit(value: float, text: str) -> None:
     assert evidence_text(math.log(value), math.log(100)) == f"{text} of 100"
@@ -42,6 +57,8 @@ def test_evidence_stands_beside_its_limit(value: float, text: str) -> None:
         (1.0, "1x"),
         (10.94, "11x"),
         (99.4, "99x"),
+        (100.0, "100x"),
+        (100.4, "100x"),
         (123.4, "123x"),
         (1e6, "1,000,000x"),
     ],
