@@ -70,8 +70,18 @@ def plan_promotion(release: Release, draft: Draft) -> Story:
 
 
 def _concluded(release: Release, draft: Draft) -> Story:
-    left = clean(release, draft)
-    return Story(reason="Promoted", message="removing the canary", left_seconds=left)
+    """P7: remove the canary. A door that somebody opened meanwhile is closed and drained first."""
+    if release.is_open:
+        _walk_all(release, draft)
+        return Story(reason="Promoted", message="a door was opened again: closing it")
+    keep_time(release, draft)
+    left = release.settling(release.drained_after)
+    if left > 0:
+        message = "requests to the canary drain"
+        return Story(reason="Promoted", message=message, left_seconds=left)
+    return Story(
+        reason="Promoted", message="removing the canary", left_seconds=clean(release, draft)
+    )
 
 
 # Before the roll: P0 to P3.

@@ -630,6 +630,16 @@ def back(**more: Any) -> Observed:
     return rolled(exposure=CLOSED, **more)
 
 
+def test_a_door_opened_again_after_the_outcome_is_closed_and_drained_before_anything_goes() -> None:
+    told = passed(back()).after
+    opened = passed(put(told, INGRESS, route(exposed(77))))
+    assert opened.exposure == CLOSED
+    assert opened.does == [f"merge Ingress {CANARY}"]
+    drains = passed(opened.after)
+    assert (drains.does, drains.reason) == ([f"merge Deployment {CANARY}"], "Promoted")
+    assert passed(drains.after).does == []
+
+
 def test_the_outcome_is_recorded_once_requests_to_the_canary_have_drained() -> None:
     path = route(CLOSED, at=NOW - timedelta(seconds=30))
     early = passed(replace(put(back(), INGRESS, path), seen=seen_for(30.0, path)))

@@ -28,6 +28,8 @@ Deed = Callable[[World], object]
 
 LIMIT_SECONDS = 60
 """Of processor time; a run that takes longer goes round in circles."""
+SILENT_SECONDS = {"half-open": 330.0}
+"""How long it takes until a silent watch is given up, by the client's own time limit."""
 SILENT = frozenset({"events", "leases"})
 """Kinds whose requests are no place for a fault of their own."""
 
@@ -45,6 +47,7 @@ class Director:
         points: every place at which something could have gone wrong, in order, and when in
             seconds since the story began.
         began: when the story began, in seconds of the world.
+        until: the second of the world until which a watch stays silent by some fault.
         is_enough: asked before every run; tells whether what was looked for is found.
     """
 
@@ -55,6 +58,7 @@ class Director:
     jobs: int = 2
     points: dict[Place, float] = field(default_factory=dict)
     began: float = 0.0
+    until: float = 0.0
     is_enough: Callable[[], bool] = lambda: False
     is_child: bool = False
     _faults: dict[Place, Fault] = field(default_factory=dict)
@@ -127,6 +131,9 @@ class Director:
         return fault
 
     def _note(self, fault: Fault) -> None:
+        if fault.verb == "event":
+            lasts = SILENT_SECONDS.get(fault.do, fault.seconds)
+            self.until = max(self.until, self.world.now + lasts)
         self.hit.append(f"{self.world.now - self.began:.2f} {fault}")
         self.world.trace.append(f"{self.world.now:.3f} FAULT {fault}")
 

@@ -10,7 +10,9 @@ from typing import Any
 from controller.api import names
 from controller.api.objects import annotations_of, is_ours, labels_of, name_of
 from controller.api.status import status_in
+from controller.plan.traffic.nginx import is_closing_name
 from tests.world.client import Request
+from tests.world.faults.director import SILENT_SECONDS
 from tests.world.faults.farend import allowed
 from tests.world.faults.plan import Fault, Plan
 from tests.world.faults.world import FaultyWorld
@@ -33,8 +35,6 @@ RBAC: Mapping[str, frozenset[str]] = {
 }
 """What the controller may ask for; everything else is beyond its authority (safety.md A5)."""
 
-SILENT_SECONDS = {"half-open": 330.0}
-"""How long it takes until a silent watch is given up, by the client's own time limit."""
 SLACK_WRITES = 2
 """How often a write to an object may be repeated for each fault."""
 SLACK_OF_TRAVEL = 4
@@ -64,7 +64,7 @@ def reference_of(world: FaultyWorld, began: float) -> Reference:
 
 
 def end_of(world: FaultyWorld) -> dict[str, Any]:
-    """Return the world without versions, times, and what counts or explains."""
+    """Return the world without versions, uids, times, and what counts or explains."""
     kinds = ("deployments", "services", "ingresses", "poddisruptionbudgets")
     end = {
         f"{kind}/{name_of(obj)}": _shape(obj)
@@ -78,7 +78,7 @@ def end_of(world: FaultyWorld) -> dict[str, Any]:
 
 def _shape(obj: Any) -> Any:
     notes = {
-        key: value
+        key: "closed" if is_closing_name(value) else value
         for key, value in annotations_of(obj).items()
         if key
         not in {names.STATUS, names.CHANGED, names.SHRINK, names.RELEASE, "example.com/touched"}

@@ -1,10 +1,10 @@
-"""How soon the controller acts on what cannot wait: an abort, a canary without a pod."""
+"""How soon the controller acts on what cannot wait: an abort, also in a roll; an empty canary."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from controller.api import names
-from controller.api.objects import annotations_of
+from controller.api.objects import annotations_of, is_paused
 from controller.plan.scene import Scene
 from controller.plan.workload import canary_name
 
@@ -31,6 +31,12 @@ class Reactions:
         is_open = self.scene.widest(namespace, service).is_open
         ready = self.scene.ready(namespace, canary_name(service))
         self._time("an abort is not answered", asked.get(names.ACTION, "").startswith("abort"))
+        record, stable = (
+            self.scene.record(namespace, service),
+            self.scene.stable(namespace, service),
+        )
+        is_aborted = record is not None and record.abort == "asked"
+        self._time("a roll goes on that was aborted", is_aborted and not is_paused(stable))
         self._time("exposed without a ready canary pod", is_open and ready == 0)
 
     def _time(self, what: str, stands: bool) -> None:  # what is looked at is a fact

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from controller.api import names
-from controller.api.objects import annotations_of, is_ours, labels_of, name_of, namespace_of
+from controller.api.objects import (
+    annotations_of,
+    is_ours,
+    is_paused,
+    labels_of,
+    name_of,
+    namespace_of,
+)
 from controller.plan.scene import Scene
 from controller.plan.traffic.nginx import is_closing_name
 from tests.world.faults.farend import Asked
@@ -33,6 +40,8 @@ def flaws(
     obj = new if new is not None else old
     if asked.verb == "delete" and is_ours(obj) and name_of(obj) == asked.name:
         return _deletion(asked, recent, is_sticky=kind == "ingresses" and _sticks(scene, obj))
+    if kind == "deployments" and new is not None and is_paused(old or {}) > is_paused(new):
+        return _letting_go(scene, new)
     if kind == "ingresses" and is_ours(obj) and new is not None and old is not None:
         return _routing(scene, asked, recent, new, old)
     return []
@@ -48,6 +57,18 @@ def _deletion(asked: Asked, recent: set[tuple[str, str, str]], *, is_sticky: boo
     if ("get", asked.kind, asked.name) not in recent:
         found.append(f"T9 (nothing destructive from a cached read): {asked.kind} {asked.name}")
     return found
+
+
+def _letting_go(scene: Scene, stable: Any) -> list[str]:
+    """Look who would stay on a stable that is about to roll (safety.md section 4, P2)."""
+    namespace, service = namespace_of(stable), labels_of(stable).get(names.HELD, "")
+    record, intent = scene.record(namespace, service), scene.intent(namespace, service)
+    is_empty = not scene.ready(namespace, service)
+    if record is None or not record.approval or intent is None or intent.in_place or is_empty:
+        return []
+    nginx = scene.nginx(namespace, service)
+    cookies = [nginx.exposure_of(route).cookie for route in scene.routes(namespace, service)]
+    return [f"P2 (nobody is kept on stable by a cookie): {one}" for one in cookies if one]
 
 
 def _sticks(scene: Scene, route: Any) -> bool:
@@ -71,7 +92,11 @@ def _routing(
     if not after.is_within(before):
         return _raise(meta, recent, asked.name)
     record = scene.record(namespace_of(new), service)
-    walks = scene.rolls(namespace_of(new), service) or (record is not None and record.approval)
+    is_approved = record is not None and bool(record.approval)
+    rolls = scene.rolls(namespace_of(new), service)
+    if rolls and is_approved and before.doors != after.doors:
+        return _raise(meta, recent, asked.name)  # from P3 to P6 the lowering is the raise
+    walks = rolls or is_approved
     is_lowering = before.doors != after.doors and not walks
     carried = {"uid"} if _only_closes(meta, nginx.prefix) else {"resourceVersion"}
     if is_lowering and meta.keys() & {"uid", "resourceVersion"} != carried:

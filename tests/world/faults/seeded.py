@@ -12,11 +12,12 @@ from tempfile import TemporaryDirectory
 from tests.world.faults.bugs import BUGS, Bug
 from tests.world.faults.director import failure, reported
 from tests.world.faults.later import LATER
+from tests.world.faults.lawful import LAWFUL
 from tests.world.faults.plan import Plan
 from tests.world.faults.suite import Told, alone, isolated, plans_of, read, run, told
 from tests.world.faults.workloads import BY_NAME
 
-ALL = (*BUGS, *LATER)
+ALL = (*BUGS, *LATER, *LAWFUL)
 LIMIT = 500
 """Runs within which a bug has to be caught."""
 FIRST = ("promote", "abort-canary", "ramp", "flapping", "newer", "promote-pause", "scaled")

@@ -116,14 +116,16 @@ class Stream:
             events, self._merges = _merged(events), False
         for number, event in enumerate(events):
             fault = self._fault()
-            if fault is None:
-                self._send(event)
+            if fault is None or fault.do == "duplicate":
+                for _ in range(1 if fault is None else 2):
+                    self._send(event)
                 continue
-            if not self._befall(fault, event):
-                self._watch.events.extendleft(reversed(events[number + 1 :]))
-                if self._held_until > self._loop.time():
-                    self._expect()
-                return
+            # What comes after it stays behind it: versions of one object are never reordered.
+            self._watch.events.extendleft(reversed(events[number + 1 :]))
+            self._befall(fault, event)
+            if self._held_until > self._loop.time():
+                self._expect()
+            return
 
     def _fault(self) -> "Fault | None":
         far = self._session.far
@@ -133,12 +135,8 @@ class Stream:
         far.seen[key] += 1
         return far.adversary.told(self._session, self.kind, far.seen[key])
 
-    def _befall(self, fault: "Fault", event: WatchEvent) -> bool:
-        """Let something happen to an event; return whether the next may come now."""
-        if fault.do == "duplicate":
-            self._send(event)
-            self._send(event)
-            return True
+    def _befall(self, fault: "Fault", event: WatchEvent) -> None:
+        """Let something happen to an event, after which the next do not come now."""
         effect = {
             "delay": self._hold_back,
             "coalesce": self._hold_back,
@@ -150,7 +148,6 @@ class Stream:
             "stale-list": self._forget,
         }[fault.do]
         effect(fault, event)
-        return False
 
     def _hold_back(self, fault: "Fault", event: WatchEvent) -> None:
         self._watch.events.appendleft(event)

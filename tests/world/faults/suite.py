@@ -116,10 +116,14 @@ def _tell(workload: Workload, world: FaultyWorld) -> None:
         rest(world)
 
 
-def _wait_for_faults(world: FaultyWorld, plan: Plan, began: float) -> None:
-    """Let come to pass what was planned for after the story's end, and the world rest again."""
+def _wait_for_faults(director: Director, plan: Plan) -> None:
+    """Let come to pass what was planned for after the story's end, and the world rest again.
+
+    A watch that is silent still may hide a thing of the story from the controller.
+    """
+    world = director.world
     timed = [fault.at + fault.seconds for fault in plan.faults if fault.verb == "time"]
-    left = began + max(timed, default=0.0) - world.now
+    left = max(director.began + max(timed, default=0.0), director.until) - world.now
     if left > -QUIET_SECONDS:
         world.run(max(0.0, left) + 1.0)
         rest(world)
@@ -131,7 +135,7 @@ def _wrong(workload: Workload, director: Director, known: Told) -> list[str]:
         _tell(workload, world)
         if director.plan is None:
             return []
-        _wait_for_faults(world, director.plan, director.began)
+        _wait_for_faults(director, director.plan)
         return oracles.judged(world, director.plan, known.reference, director.began)
     except BaseException:
         if director.plan is None:

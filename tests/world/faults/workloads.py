@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.api.objects import revision_of, template_of
+from controller.api.objects import is_paused, revision_of, template_of
 from controller.plan.observed import Parameters
 from e2e.bed import manifests
 from tests.world.deeds import autoscale_down
@@ -22,8 +22,6 @@ PATIENCE_SECONDS = 1500.0
 FALL_SECONDS = 30.0
 """A fall that was not noticed within this time will not be: the pods are back."""
 FALLS_AT_MOST = 15
-AFTER_THE_ROLL_SECONDS = 5.0
-"""Stable is ready and complete by then, and the traffic is on its way back to it."""
 Story = Callable[[FaultyWorld], object]
 
 
@@ -112,6 +110,14 @@ def _enrol(world: FaultyWorld) -> None:
     rest(world)
 
 
+def _enrol_and_leave(world: FaultyWorld) -> None:
+    """With nothing pending the pause was the hold's, and goes with it."""
+    _enrol(world)
+    world.unenrol()
+    wait(world, lambda: not is_paused(world.deployment()) and not world.conditions(), "left")
+    rest(world)
+
+
 def _accounts(world: FaultyWorld) -> None:
     world.annotate(header_values="alice")
     ship(world, weight=None)
@@ -131,8 +137,14 @@ def _many_accounts(world: FaultyWorld) -> None:
 
 
 def _ramp(world: FaultyWorld) -> None:
+    """A plan that a person stops for a while (safety.md section 3, "pause of the plan")."""
     world.annotate(steps="10/1m, 50/1m, 100")
     world.set_image("v2")
+    wait(world, lambda: world.weight() == 10, "the first step")
+    world.annotate(action="pause")
+    world.run(90)
+    assert world.is_lenient or (world.weight() or 0) <= 10, world.describe()
+    world.annotate(action="continue")
     wait(world, lambda: world.weight() == 100, "weight 100")
     rest(world)
 
@@ -248,6 +260,12 @@ def _port(world: FaultyWorld) -> None:
     world.run(60)
     world.edit("services", lambda service: _set_port(service, 80))
     wait(world, lambda: world.weight() == 50, "weight 50 again")
+    world.delete("services")
+    world.run(10)  # as Git tools do: it is gone for good after thirty seconds only
+    world.apply(manifests.service())
+    world.annotate(header="X-Account", header_values="alice,bob", weight="50")
+    world.enrol()
+    wait(world, lambda: world.weight() == 50 and world.accounts(), "weight 50 once more")
     rest(world)
 
 
@@ -277,9 +295,15 @@ def _autoscaled(world: FaultyWorld) -> None:
 def _scaled(world: FaultyWorld) -> None:
     ship(world)
     world.scale(6, manager="horizontal-pod-autoscaler")
-    wait(world, lambda: len(world.pods("canary")) == 3, "three canary pods")
+    wait(world, lambda: len(world.pods("canary")) == 3 and _size_kept(world) == 6, "R is 6")
     world.scale(2, manager="horizontal-pod-autoscaler")
     rest(world)
+
+
+def _size_kept(world: FaultyWorld) -> int:
+    """Return R as it is recorded: what it grew to counts once the canary has grown too."""
+    record = world.record()
+    return record.replicas if record is not None else 0
 
 
 def _lowered(world: FaultyWorld) -> None:
@@ -329,11 +353,14 @@ def _newer_approved(world: FaultyWorld) -> None:
 
 
 def _in_the_walk_back(world: FaultyWorld) -> None:
-    """A template that comes once stable is complete, and before all is over, is held (P4)."""
+    """A template that comes once stable is complete, and before all is over, is held (P4).
+
+    It comes after the pause: while the controller is away nobody could take the hold again.
+    """
     ship(world)
     act(world, "promote:REV")
     wait(world, lambda: world.tags("stable") == {"v2": 3}, "stable rolled")
-    world.run(AFTER_THE_ROLL_SECONDS)
+    wait(world, lambda: world.is_paused() and world.ours(), "paused again before all is over")
     world.set_image("v3")
     wait(world, lambda: world.tags("canary").get("v3") and world.accounts(), "the next canary")
     rest(world)
@@ -360,9 +387,14 @@ def _affinity(world: FaultyWorld) -> None:
 
 
 def _checks_pass(world: FaultyWorld) -> None:
-    """Metrics and pods let every step go on, and the plan promotes."""
+    """Metrics and pods let every step go on, and the plan promotes; until they speak it waits."""
     world.annotate(steps="20/1m, 50/1m", checks="success>=90%, restarts", promotion="auto")
+    world.metrics.trouble = "nan"
     world.set_image("v2")
+    wait(world, lambda: world.weight() == 20, "the first step")
+    world.run(90)
+    assert world.is_lenient or (world.weight() or 0) <= 20, world.describe()
+    world.metrics.trouble = ""
     wait(world, serves(world, "v2"), "promoted")
     rest(world)
 
@@ -378,6 +410,11 @@ def _checks_fail(world: FaultyWorld) -> None:
 
 HOLD_BY_PAUSE: Mapping[str, Any] = {"hold": "pause"}
 METERED: Mapping[str, Any] = {"metered": True}
+VISITORS: Mapping[str, Any] = {
+    "header": "X-Account",
+    "header_values": "alice,bob",
+    "cookie": "beta",
+}
 MANY: Mapping[str, Any] = {
     "notes": {
         "header": "X-Account",
@@ -388,13 +425,13 @@ MANY: Mapping[str, Any] = {
 
 WORKLOADS: tuple[Workload, ...] = (
     Workload(name="enrol", story=_enrol, how={"enrolled": False}),
-    Workload(name="enrol-pause", story=_enrol, how={"enrolled": False, **HOLD_BY_PAUSE}),
+    Workload(name="enrol-pause", story=_enrol_and_leave, how={"enrolled": False, **HOLD_BY_PAUSE}),
     Workload(name="accounts", story=_accounts),
     Workload(name="accounts-500", story=_many_accounts, how=MANY),
     Workload(name="ramp", story=_ramp),
     Workload(name="promote", story=_promote),
     Workload(name="promote-pause", story=_promote, how=HOLD_BY_PAUSE),
-    Workload(name="promote-resume", story=_resume),
+    Workload(name="promote-resume", story=_resume, how={"notes": VISITORS}),
     Workload(name="in-place", story=_in_place),
     Workload(name="affinity", story=_affinity),
     Workload(name="abort-starting", story=_abort_early),

@@ -23,7 +23,7 @@ from tests.world.kubectl import NAME, NAMESPACE
 from tests.world.world import World
 
 SEEN_BY_PROXIES = frozenset({"ingresses", "endpointslices", "pods"})
-WATCHED_FOR_REACTIONS = frozenset({"ingresses", "endpointslices", "services"})
+WATCHED_FOR_REACTIONS = frozenset({"ingresses", "endpointslices", "services", "deployments"})
 LOOKS = (1.3, 6.5)
 """How long after a change a proxy that has not heard of it would harm somebody."""
 LEASE_PLACE = ("kube-system", "serinus")
