@@ -230,13 +230,23 @@ class Release:
         if not others:
             if revision == recorded:
                 return Roll.BACK
-            return Roll.HELD if paused else Roll.ROLLING
+            return Roll.HELD if paused and not self._has_rolled_unseen else Roll.ROLLING
         # Our own pause after the roll (P4) makes a generation that nobody has observed yet.
         whole = next((entry for entry in others if self._is_whole_at(entry)), None)
         approved = self.record.approval if self.record is not None else ""
         if whole is not None and (revision == whole or paused) and approved in {whole, ""}:
             return Roll.DONE
         return Roll.RETURNING if revision == recorded else Roll.ROLLING
+
+    @cached_property
+    def _has_rolled_unseen(self) -> bool:
+        """Tell whether the Deployment has made a ReplicaSet that no watch has shown yet.
+
+        Its own number is read afresh where it matters; what is known of ReplicaSets may be old.
+        """
+        text = str(annotations_of(self.stable or {}).get(names.DEPLOYMENT_REVISION, ""))
+        newest = max((entry.number for entry in self.stable_sets), default=0)
+        return text.isdecimal() and 0 < newest < int(text)
 
     @cached_property
     def is_stable_lost(self) -> bool:

@@ -408,3 +408,17 @@ def test_a_service_that_is_gone_is_enrolled_for_half_a_minute(
     assert release(gone).is_enrolled is enrolled
     left = put(idle(), SERVICE, labelled(service(), {names.CANARY: None}))
     assert not release(left).is_enrolled
+
+
+@pytest.mark.parametrize(
+    ("number", "roll"),
+    [("2", Roll.ROLLING), ("1", Roll.HELD), ("0", Roll.HELD), ("two", Roll.HELD)],
+)
+def test_a_deployment_that_counts_more_replica_sets_than_are_seen_has_rolled(
+    number: str, roll: Roll
+) -> None:
+    notes = {"deployment.kubernetes.io/revision": number}
+    world = put(running(), DEPLOYMENT, annotated(pending_deployment(), notes))
+    assert release_of(world, NOW).roll is roll
+    unknown = tuple(replace(entry, number=0) for entry in world.replica_sets)
+    assert release_of(replace(world, replica_sets=unknown), NOW).roll is Roll.HELD
