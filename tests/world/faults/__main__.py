@@ -4,6 +4,7 @@ SEED=LINE, or a file of tests/world/plans/, replays one run.
 """
 
 import argparse
+import multiprocessing
 import os
 import sys
 import time
@@ -17,6 +18,8 @@ from tests.world.faults.rows import ROWS, STRIDES
 from tests.world.faults.suite import CALM, Tale, again, tales
 from tests.world.faults.workloads import BY_NAME
 
+STATES = 900_000
+"""Of each story of the model with two processes, as many as `make faults` has time for."""
 TITLES = {
     CALM: "stories without faults",
     "A": "crash at each write",
@@ -58,8 +61,15 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--workloads", default="", help="names, with commas; all by default")
     parser.add_argument("--every", type=int, default=0, help="take every so many-th plan of a row")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="processes at once")
-    parser.add_argument("--states", type=int, default=0, help="of the model, at most; 0 for all")
-    parser.add_argument("--active", type=int, default=1, help="processes of the model, 1 or 2")
+    parser.add_argument(
+        "--states",
+        type=int,
+        default=STATES,
+        help="of a story of the model with two processes, the nearest first; 0 for all",
+    )
+    parser.add_argument(
+        "--active", type=int, default=2, help="processes of the model, up to so many"
+    )
     parser.add_argument("--only", default="", choices=["", "rows", "seeded", "model"])
     return parser.parse_args(argv)
 
@@ -126,21 +136,34 @@ def _seeded(jobs: int) -> tuple[int, int]:
 
 def _model(options: argparse.Namespace) -> int:
     """Visit the states of the small model; return how many violations there were."""
+    most = options.states or None
+    jobs = [
+        (script, processes, most if processes > 1 else None)
+        for processes in range(1, options.active + 1)
+        for script in model.SCRIPTS
+    ]
     wrong = 0
-    for processes in range(1, options.active + 1):
-        for script in model.SCRIPTS:
-            began = time.process_time()
-            seen = model.explored([script], processes=processes, most=options.states or None)
+    with multiprocessing.get_context("fork").Pool(options.jobs) as pool:
+        for (script, processes, _), (seen, seconds) in zip(
+            jobs, pool.imap(_explored, jobs), strict=True
+        ):
             whole = "all of them" if seen.is_whole else "not all of them"
             _say(
                 f"model: {processes} active, {script}: {seen.states} states ({whole}), "
                 f"{seen.worlds} clusters, {seen.steps} steps, {seen.ends} ends, "
-                f"{len(seen.wrong)} violations, {time.process_time() - began:.0f} CPU s"
+                f"{len(seen.wrong)} violations, {seconds:.0f} CPU s"
             )
             for line in seen.wrong[:10]:
                 _say(f"  {line}")
             wrong += len(seen.wrong)
     return wrong
+
+
+def _explored(job: tuple[str, int, int | None]) -> tuple[model.Explored, float]:
+    """Visit the states of one story; return what was seen, and the seconds of processor time."""
+    script, processes, most = job
+    began = time.process_time()
+    return model.explored([script], processes=processes, most=most), time.process_time() - began
 
 
 def _replay(text: str) -> int:

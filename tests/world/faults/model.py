@@ -18,10 +18,14 @@ What is left out of a state, so that there are few enough of them, and why nothi
   was changed and changed back has another version.
 * uids: an object that is made again has the same one, and with it every delete that is under way
   meets it. Again more succeeds than in a cluster.
-* Which of the two processes is which: they are alike.
+* Which of the two processes is which: they are alike, so two states that differ in that alone have
+  the same future, and are one.
+* A cluster of the past that nobody can have in a cache any more, and how far behind a cache may be
+  that knows all there was since everybody knew all. Nothing is computed from either.
 
-All of these add behaviour, none takes any away. Writes that rest on a quorum read are given up when
-a minute passes, as the reconciler gives them up (FRESH_SECONDS).
+The last two take nothing away and add nothing; all others add behaviour and take none away. Writes
+that rest on a quorum read are given up when a minute passes, as the reconciler gives them up
+(FRESH_SECONDS).
 """
 
 import json
