@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.api.objects import stamp
+from controller.api.objects import is_paused, stamp
 from controller.plan.actions import end
 from controller.plan.draft import Draft, Story, new_record
 from controller.plan.pods import replace_template
@@ -24,6 +24,7 @@ from controller.plan.start import first_need
 def plan_rollback(release: Release, draft: Draft) -> Story:
     """Plan one pass of `RollingBack`: why it ends decides what stays afterwards."""
     restamp(release, draft)
+    _stop_the_aborted(release, draft)
     if release.is_concluded or draft.outcome != release.status.outcome:
         return _down(release, draft, "the release has ended")
     if release.record is None:
@@ -36,6 +37,26 @@ def plan_rollback(release: Release, draft: Draft) -> Story:
         end(release, draft, "the Deployment rolls to another revision", reject=False)
         return _down(release, draft, "the Deployment rolls to another revision")
     return _replace(release, draft)
+
+
+def _stop_the_aborted(release: Release, draft: Draft) -> None:
+    """Pause a roll that was let go in the very moment of its abort.
+
+    Another process may have read just before that nobody aborts, and an abort waits for no write on
+    the Deployment that would fail it. With `pause` hold a person's resume looks so too: it goes on.
+    """
+    record, rejected = release.record, release.status.rejected
+    revision = release.template_revision
+    if record is None or rejected is None or {record.approval, rejected.revision} != {revision}:
+        return
+    is_let_go = release.roll is Roll.ROLLING and not is_paused(release.stable or {})
+    if is_let_go and release.observed.hold == "admission":
+        draft.pause_stable("stopped the roll of an aborted revision")
+        message = (
+            f"revision {revision} began to roll as it was aborted, and is stopped: put the old "
+            "template back (kubectl canary undo)"
+        )
+        draft.tell("RollStopped", message, warning=True)
 
 
 def _down(release: Release, draft: Draft, why: str) -> Story:

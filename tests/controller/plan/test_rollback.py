@@ -11,7 +11,7 @@ from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, stamp, template
 from controller.plan.observed import Observed
 from controller.plan.traffic.exposure import CLOSED
 from controller.plan.traffic.nginx import changed_text
-from controller.plan.writes import Merge
+from controller.plan.writes import Edit, Event, Merge
 from tests.controller.plan.applied import (
     CANARY,
     annotated,
@@ -50,6 +50,49 @@ CLOSE = f"merge Ingress {CANARY}"
 
 def remembering(world: Observed, **values: Any) -> Observed:
     return put(world, SERVICE, annotated(world.service or {}, status(**values)))
+
+
+LET_GO = record(step=0, approval=V2, approved_by="action")
+REJECTED = {"revision": V2, "generation": 2, "uid": uid("Deployment", NAME)}
+ABORTED = {"revision": V2, "since": LET_GO.since, "result": "aborted", "why": "by a person"}
+
+
+def let_go(*, kept: Any = LET_GO, rejected: Any = None, **more: Any) -> Observed:
+    """One process has let stable roll in the moment in which another one aborted."""
+    world = rolling({}, **{"kept": kept, "exposure": CLOSED, "old": 3, "new": 1, **more})
+    return remembering(world, outcome=ABORTED, rejected=rejected or REJECTED)
+
+
+@pytest.mark.parametrize(("old", "new"), [(4, 0), (3, 1)])
+def test_a_roll_that_began_as_it_was_aborted_is_stopped(old: int, new: int) -> None:
+    done = passed(let_go(old=old, new=new))
+    (write,) = done.on(DEPLOYMENT, NAME)
+    assert isinstance(write, Edit)
+    assert write.operations == (
+        {"op": "test", "path": "/metadata/uid", "value": uid("Deployment", NAME)},
+        {"op": "add", "path": "/spec/paused", "value": True},
+    )
+    assert write.why == "stopped the roll of an aborted revision"
+    said = (
+        f"revision {V2} began to roll as it was aborted, and is stopped: put the old template "
+        "back (kubectl canary undo)"
+    )
+    assert done.events == [Event(reason="RollStopped", message=said, type="Warning")]
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        let_go(old=0, new=4),  # too late: it has rolled
+        let_go(hold="pause"),  # a person has resumed it
+        let_go(hold=None),
+        let_go(kept=record(step=0)),  # nobody has approved: it was not let go by us
+        let_go(rejected={**REJECTED, "revision": V3}),
+        let_go(stable=pending_deployment()),  # stopped already
+    ],
+)
+def test_nothing_else_that_rolls_is_stopped(world: Observed) -> None:
+    assert passed(world).on(DEPLOYMENT, NAME) == []
 
 
 def newer_of(world: Observed) -> Observed:

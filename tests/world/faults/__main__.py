@@ -155,6 +155,8 @@ def _model(options: argparse.Namespace) -> int:
             )
             for line in seen.wrong[:10]:
                 _say(f"  {line}")
+            for line in seen.known:
+                _say(f"  known: {line}")
             wrong += len(seen.wrong)
     return wrong
 

@@ -23,9 +23,10 @@ What is left out of a state, so that there are few enough of them, and why nothi
 * A cluster of the past that nobody can have in a cache any more, and how far behind a cache may be
   that knows all there was since everybody knew all. Nothing is computed from either.
 
-The last two take nothing away and add nothing; all others add behaviour and take none away. Writes
-that rest on a quorum read are given up when a minute passes, as the reconciler gives them up
-(FRESH_SECONDS).
+What a process reads afresh it reads in the moment in which it decides; in a cluster one answer may
+be some seconds older than another. The last two of these take nothing away and add nothing; all
+others add behaviour and take none away. Writes that rest on a quorum read are given up when a
+minute passes, as the reconciler gives them up (FRESH_SECONDS).
 """
 
 import json
@@ -59,6 +60,7 @@ from controller.api.status import Status, status_in
 from controller.plan.decide import decide
 from controller.plan.invariants import broken_by
 from controller.plan.observed import Endpoint, Observed, Pool, Ref, ReplicaSet
+from controller.plan.record import record_of
 from controller.plan.scene import Change, Memory, Scene, bare
 from controller.plan.stages import Stage
 from controller.plan.traffic.exposure import Exposure
@@ -158,6 +160,8 @@ ENDS: Mapping[str, frozenset[tuple[str | None, str]]] = {
 BY_MEMORY = frozenset({"S12", "T2", "T5"})
 """Predicates that need to know what was before; T2 is judged by what this minute's exposure needs.
 The others look back at what people asked for, which is at every moment's choice here."""
+STOPPED: tuple[str | None, str] = (Stage.ABORTED, f"{V2},{V1}")
+"""Where two processes may come besides: the roll had begun as it was aborted, and was stopped."""
 BY_ONE = frozenset({"T4"})
 """What two processes at once cannot keep: that one has recorded an abort, the other may not know
 while its raise is under way. T10 asks for every S of them, and these are lowered at once."""
@@ -181,6 +185,8 @@ class Explored:
         steps: how many ways lead from one state to the next.
         ends: how many states in which nothing moves any more.
         wrong: every violation, with how it came about.
+        known: what two processes cannot keep, and no predicate forbids: one lets stable roll in the
+            moment in which the other aborts, and stops it again.
         is_whole: nothing is left to visit.
     """
 
@@ -189,6 +195,7 @@ class Explored:
     steps: int = 0
     ends: int = 0
     wrong: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
     is_whole: bool = True
 
 
@@ -235,6 +242,8 @@ class _Model:
         self._moved: dict[tuple[int, str], int] = {}
         self._olds: dict[int, int | None] = {}
         self._wrong: dict[str, None] = {}
+        self._known: dict[str, None] = {}
+        self._is_one = processes == 1
         self._excused = BY_MEMORY | (BY_ONE if processes > 1 else frozenset())
         self._first: State = (self._number(small()), (), ((0, ()),) * processes, 0, False, 0)
 
@@ -260,6 +269,7 @@ class _Model:
         seen.states += visited
         seen.worlds += len(self._worlds)
         seen.wrong += [f"{self._script}: {line}" for line in self._wrong]
+        seen.known += [f"{self._script}: {line}" for line in self._known]
 
     def _following(self, state: State) -> Iterator[State]:
         """Yield every state that may come next."""
@@ -325,7 +335,10 @@ class _Model:
         if number == len(self._worlds):
             self._worlds.append(world)
             self._needs.append(max(map(_needed, _exposures(world)), default=0))
-            self._wrong |= dict.fromkeys(_harm(world))
+            self._wrong |= dict.fromkeys(_short(world))
+            is_late = not self._is_one and _is_aborted(world)
+            found = self._known if is_late else self._wrong
+            found |= dict.fromkeys(_rolls_under_traffic(world))
         return number
 
     def _named_write(self, write: Write) -> int:
@@ -409,7 +422,9 @@ class _Model:
         served = ",".join(sorted(one.revision for one in self._sets(world) if one.pods))
         end = self._plan(world)[2], served
         if end not in ENDS[self._script]:
-            self._wrong[f"ends in {end}"] = None
+            is_late = not self._is_one and end == STOPPED
+            found = self._known if is_late else self._wrong
+            found[f"ends in {end}"] = None
 
     def _sets(self, world: int) -> list[ReplicaSet]:
         known = self._worlds[world]
@@ -643,18 +658,32 @@ def _first_new_pod(world: Observed, stable: Object) -> Observed:
 # What is wrong.
 
 
-def _harm(world: Observed) -> Iterator[str]:
-    """Say what is wrong with a world, however it came about."""
-    stable, pods = object_in(world, DEPLOYMENT, NAME) or {}, _pods(world)
+def _short(world: Observed) -> Iterator[str]:
+    """Say where the canary has too few pods, however that came about."""
+    pods = _pods(world)
     for exposure in _exposures(world):
         if pods < _needed(exposure):
             yield f"{exposure} is left with {pods} canary pods of {_needed(exposure)}"
+
+
+def _rolls_under_traffic(world: Observed) -> Iterator[str]:
+    """Say whether stable rolls with users on it, however that came about."""
+    stable = object_in(world, DEPLOYMENT, NAME) or {}
     serving = {one.revision for one in world.replica_sets if one.owner == uid_of(stable)}
     if is_paused(stable) or serving == {revision_of(template_of(stable))}:
         return
     weights = [exposure.weight for exposure in _exposures(world)]
     if not weights or min(weights) < 100:
         yield f"stable rolls under its traffic: weights {weights}"
+
+
+def _is_aborted(world: Observed) -> bool:
+    """Tell whether a person has asked for the end of the release, or it is recorded."""
+    service = world.service or {}
+    is_asked = annotations_of(service).get(names.ACTION) == "abort"
+    record = record_of(object_in(world, DEPLOYMENT, CANARY) or {})
+    is_noted = record is not None and bool(record.abort)
+    return is_asked or is_noted or status_in(service).rejected is not None
 
 
 def _exposures(world: Observed) -> list[Exposure]:
