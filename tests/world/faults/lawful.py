@@ -63,6 +63,7 @@ LAWFUL: tuple[Bug, ...] = (
     Bug(
         name="lets R shrink with stable",
         plant=lambda: setattr(release.Release, "full", property(_as_it_is_now)),
+        workloads=("autoscaled-roll",),
     ),
     Bug(
         name="gives a share of everybody one pod",
@@ -71,14 +72,17 @@ LAWFUL: tuple[Bug, ...] = (
     Bug(
         name="keeps the visitors' cookie while stable rolls",
         plant=wrapped(promote._everything, _with_their_cookie),
+        workloads=("promote-resume",),
     ),
     Bug(
         name="rolls on after an abort",
         plant=wrapped(promote._stopped, _rolls_on),
+        workloads=("abort-roll",),
     ),
     Bug(
         name="leaves in the middle of the roll",
         plant=wrapped(leave._end, _ends_at_once),
+        workloads=("leave-rolling",),
     ),
     Bug(
         name="goes on with the plan of a paused release",
@@ -87,6 +91,7 @@ LAWFUL: tuple[Bug, ...] = (
     Bug(
         name="leaves its pause behind",
         plant=lambda: setattr(Draft, "release_stable", _keeps_its_pause(Draft.release_stable)),
+        workloads=("enrol-pause",),
     ),
     Bug(
         name="walks back on a cached read",
@@ -95,10 +100,12 @@ LAWFUL: tuple[Bug, ...] = (
     Bug(
         name="lets a step go on without an answer",
         plant=wrapped(gate.hold_on_step, lambda *_: None),
+        workloads=("checks-pass",),
     ),
     Bug(
         name="takes a Service that is created again for one that is gone",
         plant=_is_gone_at_once,
+        workloads=("port",),
     ),
 )
 """Looked for in this order, after all others."""

@@ -9,6 +9,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -199,8 +200,14 @@ class Tale:
     outcomes: tuple[Outcome, ...]
 
 
-def tales(workloads: Iterable[str], strides: Mapping[str, int], *, jobs: int = 2) -> Iterator[Tale]:
-    """Run the plans of these rows over these stories, every so many-th of each row.
+def tales(
+    workloads: Iterable[str],
+    strides: Mapping[str, int],
+    *,
+    jobs: int = 2,
+    is_wanted: Callable[[Plan], bool] = lambda _: True,
+) -> Iterator[Tale]:
+    """Run the plans of these rows over these stories, every so many-th of each row that is wanted.
 
     All plans of a story part from one telling of it: that costs less than one for each row.
     """
@@ -208,16 +215,22 @@ def tales(workloads: Iterable[str], strides: Mapping[str, int], *, jobs: int = 2
         for name in workloads:
             path = Path(folder) / name
             path.touch()
-            plans = isolated(lambda name=name, path=path: _all(name, strides, jobs, path))  # type: ignore[misc]
+            plans = isolated(partial(_all, name, strides, jobs, is_wanted, path))
             yield Tale(workload=name, plans=plans, outcomes=tuple(read(path)))
 
 
-def _all(name: str, strides: Mapping[str, int], jobs: int, path: Path) -> dict[str, int]:
+def _all(
+    name: str,
+    strides: Mapping[str, int],
+    jobs: int,
+    is_wanted: Callable[[Plan], bool],
+    path: Path,
+) -> dict[str, int]:
     workload = BY_NAME[name]
     known = told(workload)
     calm = Plan(row=CALM, workload=name, faults=())
     reported(path, calm, known.wrong, [], 0.0)
-    made = {row: plans_of(name, known, row) for row in strides}
+    made = {row: [*filter(is_wanted, plans_of(name, known, row))] for row in strides}
     chosen = [sampled(name, plans, strides[row]) for row, plans in made.items()]
     run(workload, [*chain(*chosen)], known, path, jobs)
     return {row: len(plans) for row, plans in made.items()}
