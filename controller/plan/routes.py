@@ -312,8 +312,10 @@ def sticks(release: Release) -> bool:
     return any(has_affinity(release.found, main) for main in release.found.mains.values())
 
 
-def close(release: Release, draft: Draft) -> None:
+def close(release: Release, draft: Draft, rests_on: frozenset[Ref] = frozenset()) -> None:
     """Take all exposure away, at once and without a gate (B1).
+
+    What nobody asked for rests on a read: a release is not ended on what a watch showed late.
 
     Where clients stick to the canary by an affinity cookie weight 0 is no rollback: there the
     Ingress goes (S21), and its time is that at which it is found missing. One that stands in the
@@ -326,7 +328,7 @@ def close(release: Release, draft: Draft) -> None:
     }
     for route in release.found.our_ingresses:
         if name_of(route) not in sticky:
-            draft.add(lower(release, route, CLOSED))
+            draft.add(lower(release, route, CLOSED, rests_on))
         elif release.record is None or not release.record.changed:
             draft.note(changed="")
             draft.add(dropped(INGRESS, route, "deleted the canary Ingress: sessions stick to it"))

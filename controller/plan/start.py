@@ -11,7 +11,7 @@ from controller.plan.pods import create_canary, ensure_budget, ensure_service, s
 from controller.plan.ramp import Asked, asked_of
 from controller.plan.record import Record
 from controller.plan.release import Release
-from controller.plan.routes import close, ensure_routes, move, restamp, words
+from controller.plan.routes import canary_refs, close, ensure_routes, move, restamp, words
 from controller.plan.stages import Stage
 from controller.plan.traffic.exposure import CLOSED, Exposure
 
@@ -268,7 +268,7 @@ def _fall(release: Release, draft: Draft, carried: Exposure, needed: int) -> Sto
     if record is not None and not record.short:
         if record.falls + 1 >= FALLS_LIMIT:
             end(release, draft, f"the canary was short of pods {FALLS_LIMIT} times")
-            close(release, draft)
+            close(release, draft, canary_refs(release))
             return Story(reason=Stage.ROLLING_BACK, message="the canary kept losing its pods")
         draft.note(falls=record.falls + 1, short=True)
         draft.tell("CanaryShort", f"{ready} of {needed} canary pods are ready", warning=True)
