@@ -111,7 +111,7 @@ def _replace(release: Release, draft: Draft) -> Story:
     close(release, draft)
     if release.is_open:
         return _told(f"{why}: taking all traffic off the canary")
-    if sticks(release) and keep_missing(release, draft):
+    if (sticks(release) or release.is_started) and keep_missing(release, draft):
         return _told(f"{why}: requests to the canary drain", release.drained_after)
     left = release.settling(release.drained_after)
     if left > 0:

@@ -361,6 +361,15 @@ def test_the_newer_one_begins_with_the_pods_of_its_first_exposure(
     assert found["spec"]["replicas"] == (pods or 2)
 
 
+def test_a_canary_that_is_not_ours_any_more_drains_if_its_ingress_has_just_gone() -> None:
+    strange = canary("v3", kept=record(step=10))[0]
+    world = without(put(running(TEN), DEPLOYMENT, strange), INGRESS, CANARY)
+    done = passed(world)
+    assert done.does == [f"merge Deployment {CANARY}"]
+    assert done.record == record(step=10, changed=stamp(NOW))
+    assert done.status.message.endswith("requests to the canary drain")
+
+
 # The old template put back, and rolls by hand.
 
 

@@ -214,7 +214,7 @@ STRIDES: Mapping[str, int] = {
     "G": 4,
     "H": 3,
     "S": 1,
-    "R": 4,
+    "R": 6,
 }
 """Of each row every so many-th plan is run, so that all of it ends within a quarter of an hour.
 
