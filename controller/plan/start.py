@@ -110,12 +110,10 @@ def _begin(release: Release, draft: Draft) -> Story:
     if release.refusal is not None:
         return Story(reason=release.refusal.reason, message=release.refusal.message)
     ensure_service(release, draft)
-    needed = first_need(release)
-    create_canary(release, draft, needed)
+    create_canary(release, draft, first_need(release))
     return Story(
         reason=Stage.STARTING,
         message=f"starting revision {release.template_revision} beside {release.serving}",
-        needed=needed,
     )
 
 
@@ -134,7 +132,7 @@ def _look_after(release: Release, draft: Draft, target: Exposure) -> int:
         ensure_service(release, draft)
         ensure_budget(release, draft)
     full = draft.record is not None and bool(draft.record.approval)
-    return size(release, draft, target, at_least=release.full if full else 0)
+    return size(release, draft, target, at_least=release.full if full else 1)
 
 
 def _forget_stale_pin(release: Release, draft: Draft) -> None:
@@ -198,7 +196,6 @@ def _standing(release: Release, draft: Draft, asked: Asked, target: Exposure, ne
     written = release.narrowest.doors == target.doors
     if written:
         _note_progress(release, draft, asked, target)
-    if draft.record is not None and release.full > draft.record.replicas and written:
         draft.note(replicas=release.full)
     message = f"{words(target)}; {asked.message}"
     if target.weight < asked.weight:

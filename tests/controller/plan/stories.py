@@ -145,6 +145,14 @@ MORE: Mapping[str, Observed] = {
         ),
         ingresses=(ingress(),),
     ),
+    "starting, a closed Ingress is left over": seen(pending(STEPS), CLOSED, 9.5),
+    "starting, a closed Ingress is left over for long": seen(pending(STEPS), CLOSED, 10.0),
+    "starting, a weight stands from before": running(
+        TEN, exposure=CLOSED, kept=record(stale_pin="10")
+    ),
+    "starting, another path came": put(
+        running(STEPS, exposure=CLOSED, kept=record()), INGRESS, ingress(host="new.example")
+    ),
     "starting, refused": put(pending(DOORS), INGRESS, ingress(affinity="cookie")),
     "starting, two mains": pending(STEPS, ingresses=(ingress(), SECOND)),
     # Canary.
@@ -157,6 +165,28 @@ MORE: Mapping[str, Observed] = {
     "canary, empty": with_pods(running({names.WEIGHT: "75"}, pods=4), 0, was=1.0),
     "canary, short for the third time": with_pods(
         running({names.WEIGHT: "75"}, pods=4, kept=record(step=75, falls=2)), 2, was=12.0
+    ),
+    "canary, short for the second time": with_pods(
+        running({names.WEIGHT: "75"}, pods=4, kept=record(step=75, falls=1)), 2, was=12.0
+    ),
+    "canary, empty with rules": with_pods(running({**DOORS, names.WEIGHT: "75"}, pods=4), 0),
+    "canary, was short and has two of three pods": with_pods(
+        running(
+            {names.WEIGHT: "75"}, kept=record(step=75, short=True), exposure=exposed(25), pods=3
+        ),
+        2,
+        was=12.0,
+    ),
+    "canary, lowered already and short": with_pods(
+        running({names.WEIGHT: "75"}, kept=record(step=75), exposure=exposed(25), pods=4),
+        2,
+        was=12.0,
+    ),
+    "canary, closed with a kept time": running(
+        {names.WEIGHT: "0"}, kept=record(step=0, changed=stamp(LONG_AGO)), exposure=CLOSED
+    ),
+    "canary, closed by somebody in mid-step, young pods": with_pods(
+        running(STEPS, kept=record(step=5, step_since=stamp(NOW)), exposure=CLOSED), 2, age=3.0
     ),
     "canary, too small by the user's wish": running(
         {**TEN, names.REPLICAS: "1"}, exposure=exposed(0)

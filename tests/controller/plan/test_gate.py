@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 
 from controller.api import names
-from controller.api.objects import stamp
+from controller.api.objects import SERVICE, stamp
 from controller.api.template import Template
 from controller.plan.coverage import Kind, Tried
 from controller.plan.evidence import Count, Evidence
 from controller.plan.gate import inquiry_of, tried_by, verdicts_of
 from controller.plan.inquiry import Ask, Gathered, Inquiry, Own
-from controller.plan.judge import Outcome
+from controller.plan.judge import Outcome, Verdict
 from controller.plan.observed import Observed, Pool
 from controller.plan.release import release_of
 from controller.plan.restarts import Containers
 from controller.plan.sources import Nginx, Traefik, Upstream
+from controller.plan.writes import Event
 from tests.controller.plan.answers import (
     AT_FIVE,
     BAD,
@@ -29,6 +30,7 @@ from tests.controller.plan.answers import (
     checked,
     standing,
 )
+from tests.controller.plan.applied import annotated, put
 from tests.controller.plan.plans import passed
 from tests.controller.plan.windows import SUCCESS
 from tests.controller.plan.worlds import (
@@ -44,6 +46,7 @@ from tests.controller.plan.worlds import (
     replica_set,
     rolled,
     rolling,
+    status,
 )
 
 SHOP = Upstream(namespace="canary", ingress=NAME, service=NAME, port="80")
@@ -158,7 +161,10 @@ def test_what_cannot_be_asked_is_no_data(parameters: Any) -> None:
     assert asked is not None
     assert asked.plane is None
     told = replace(world, gathered=Gathered(inquiry=asked, at=NOW.timestamp()))
-    assert message(told) == "error-rate: no data: nobody was asked"
+    said = "error-rate: no data: nobody was asked"
+    assert verdicts_of(release_of(told, NOW)) == (
+        Verdict(check="error-rate", outcome=Outcome.NO_DATA, message=said),
+    )
 
 
 def test_an_administrators_check_is_asked_with_the_names_of_the_release() -> None:
@@ -183,6 +189,48 @@ def test_an_administrators_check_is_asked_with_the_names_of_the_release() -> Non
             ),
         ),
     )
+
+
+def test_restarts_need_no_proxy_to_be_asked() -> None:
+    asked = inquiry_of(release_of(standing({names.CHECKS: "restarts"}), NOW), AT_FIVE)
+    assert asked is not None
+    assert asked.plane is None
+
+
+def test_an_administrators_check_is_asked_as_often_as_the_proxy_is_looked_at() -> None:
+    template = Template(name="x-a", requests="$namespace $fresh", events="")
+    slow = replace(METERED, scrape_seconds=60, templates=(template,))
+    asked = inquiry_of(release_of(standing({names.CHECKS: "x-a"}, parameters=slow), NOW), AT_FIVE)
+    assert asked is not None
+    assert asked.scrape_seconds == 60
+    assert asked.own[0].asks[0].query == "canary 120s"
+    alone = replace(slow, scrape_seconds=None)
+    unasked = inquiry_of(
+        release_of(standing({names.CHECKS: "x-a"}, parameters=alone), NOW), AT_FIVE
+    )
+    assert unasked is not None
+    assert unasked.own == ()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"outcome": {"revision": V2, "since": AT_FIVE.since, "result": "promoted", "why": "x"}},
+        {"rejected": {"revision": V2}},
+    ],
+)
+def test_of_a_release_that_has_ended_nothing_is_asked(told: dict[str, Any]) -> None:
+    world = standing()
+    annotations = {**CHECKED, **status(**told)}
+    ended = put(world, SERVICE, annotated(world.service or {}, annotations))
+    assert inquiry_of(release_of(world, NOW), AT_FIVE) is not None
+    assert inquiry_of(release_of(ended, NOW), AT_FIVE) is None
+
+
+def test_a_pass_is_one_of_this_step() -> None:
+    assert said(checked(GOOD)) == [("error-rate", Outcome.PASS)]
+    just_begun = standing(kept=replace(AT_FIVE, step_since=stamp(NOW)))
+    assert said(checked(GOOD, world=just_begun)) == [("error-rate", Outcome.NOT_ENOUGH_DATA)]
 
 
 # What the answers are worth.
@@ -267,6 +315,19 @@ def test_a_failed_check_aborts_at_once() -> None:
     assert [(it.check, it.outcome) for it in done.status.checks] == [("error-rate", "fail")]
 
 
+def test_an_abort_says_what_each_failed_check_says() -> None:
+    annotations = {**CHECKED, names.CHECKS: "error-rate, success>=99%"}
+    world = checked(BAD, replace(BAD, criterion=SUCCESS), world=standing(annotations))
+    verdicts = verdicts_of(release_of(world, NOW))
+    assert [it.outcome for it in verdicts] == [Outcome.FAIL, Outcome.FAIL]
+    why = "; ".join(it.message for it in verdicts)
+    done = passed(world)
+    assert done.status.outcome is not None
+    assert done.status.outcome.why == why
+    event = Event(reason="ChecksFailed", message=f"revision {V2}: {why}", type="Warning")
+    assert event in done.events
+
+
 def test_the_answers_are_needed_until_the_end_is_seen() -> None:
     """The write that records it may be lost, and the next pass must know of the failure."""
     world = checked(BAD)
@@ -310,7 +371,8 @@ def test_a_failed_check_stops_a_roll_once() -> None:
     world = checked(BAD, world=rolling(CHECKED, kept=ROLLING, parameters=METERED))
     done = passed(world)
     assert done.record == replace(ROLLING, abort="asked", failed=True)
-    assert "ChecksFailed" in done.told
+    said = f"the roll is stopped: {message(world)}"
+    assert Event(reason="ChecksFailed", message=said, type="Warning") in done.events
     went_on = rolling(CHECKED, kept=replace(ROLLING, failed=True), parameters=METERED)
     assert passed(checked(BAD, world=went_on)).record == replace(ROLLING, failed=True)
 
