@@ -154,6 +154,28 @@ def test_curves_go_first_and_messages_next_where_it_gets_too_long(
     assert [it.outcome for it in read] == ["pass"] * 16
 
 
+def test_a_text_of_exactly_the_limit_is_kept_whole() -> None:
+    check = Judged(check="a", outcome="pass", curve=(1.0, 2.0))
+    short = Status(checks=(check,), message="x")
+    fitting = replace(short, message="x" * (BYTES_LIMIT - len(short.text()) + 1))
+    assert len(fitting.text()) == BYTES_LIMIT
+    assert json.loads(fitting.text())["checks"][0]["curve"] == [1.0, 2.0]
+    longer = replace(fitting, message=fitting.message + "x")
+    assert "curve" not in json.loads(longer.text())["checks"][0]
+
+
+def test_the_text_is_short_and_zeros_are_kept() -> None:
+    told = Status(stage="Idle", message="é", coverage=Covered(share=0.0, kinds=0, tried=0))
+    assert told.text() == (
+        '{"stage":"Idle","message":"é","accounts":0,"coverage":{"share":0.0,"kinds":0,"tried":0}}'
+    )
+
+
+def test_another_check_is_another_essence() -> None:
+    one, other = Judged(check="a", outcome="pass"), Judged(check="b", outcome="pass")
+    assert Status(checks=(one,)).essence() != Status(checks=(other,)).essence()
+
+
 def test_checks_that_are_too_long_even_so_are_left_out() -> None:
     checks = tuple(Judged(check="x" * 2000, outcome="pass") for _ in range(16))
     assert replace(FULL, checks=checks).text() == replace(FULL, checks=()).text()

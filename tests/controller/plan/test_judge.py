@@ -207,6 +207,34 @@ def test_all_checks_of_a_release_share_one_chance_of_a_false_alarm() -> None:
     assert [math.exp(it.safety_limit) for it in (*one, *two)] == pytest.approx([1 / SAFETY] * 3)
 
 
+def test_what_is_still_needed_goes_by_what_both_sides_share_and_by_the_rate() -> None:
+    said = verdict(evidence(count(30, 0.6), count(270, 2.7), 40))
+    assert said.check == "error-rate"
+    assert said.needed_requests == pytest.approx(1916.64, abs=0.01)
+    assert said.needed_seconds == pytest.approx(1916.64 / 2, abs=0.01)  # two requests a second
+    assert (said.harm_limit, said.safety_limit) == (math.log(1 / HARM), math.log(1 / SAFETY))
+
+
+def test_of_what_is_decided_nothing_is_needed() -> None:
+    passed = verdict(evidence(count(1500, 15), count(13500, 135), 250))
+    assert (passed.outcome, passed.needed_requests, passed.needed_seconds) == (
+        Outcome.PASS,
+        None,
+        None,
+    )
+
+
+def test_without_an_answer_the_limits_are_told_too() -> None:
+    said = verdict(Evidence(criterion=ERROR_RATE, problem="no answer within 5 s"))
+    assert said == Verdict(
+        check="error-rate",
+        outcome=Outcome.NO_DATA,
+        message="error-rate: no data: no answer within 5 s",
+        harm_limit=math.log(1 / HARM),
+        safety_limit=math.log(1 / SAFETY),
+    )
+
+
 def test_safety_is_shown_for_each_step_anew() -> None:
     found = evidence(*BUSY)
     assert verdict(found, since=0).outcome is Outcome.PASS
