@@ -350,6 +350,17 @@ MORE: Mapping[str, Observed] = {
     "rolling, the canary is whole again and misconfigured": put(
         rolling(exposure=exposed(75, cookie="beta")), SERVICE, service({names.WEIGHT: "many"})
     ),
+    "rolling three, one canary pod is left": with_pods(
+        rolling(
+            old=2,
+            new=0,
+            kept=replace(APPROVED, replicas=3),
+            stable=deployment("v2", replicas=3, generation=3),
+            pods=3,
+        ),
+        1,
+        was=12.0,
+    ),
     "rolling three, a canary pod is gone": with_pods(
         rolling(
             old=2,
@@ -476,6 +487,9 @@ MORE: Mapping[str, Observed] = {
         without(seen(running(exposure=CLOSED), CLOSED, 40.0), INGRESS, CANARY)
     ),
     "leaving with the request to promote": left(resumed(pending())),
+    "leaving when the old template is back": left(
+        put(running(TEN), DEPLOYMENT, deployment("v1", paused=True, generation=3))
+    ),
     "leaving in the roll": left(rolling()),
     "leaving with a template pending": left(pending()),
     "regular expressions on the main": put(idle(), INGRESS, ingress(use_regex="true")),

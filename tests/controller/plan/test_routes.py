@@ -17,10 +17,11 @@ from controller.api.objects import (
     Kind,
     stamp,
 )
+from controller.plan.checks import Hold
 from controller.plan.draft import Draft, draft_of, new_record
 from controller.plan.observed import Observed, Ref
 from controller.plan.release import Release, release_of
-from controller.plan.routes import clean, ensure_routes, restamp, words
+from controller.plan.routes import clean, ensure_routes, move, restamp, words
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.traffic.nginx import changed_text
 from controller.plan.writes import Create, Delete, Merge, Write
@@ -432,3 +433,12 @@ def test_pods_stay_until_the_kept_time_is_known_to_the_last_half_second(
     world = replace(OVER, seen={(uid("Deployment", CANARY), stamp(LONG_AGO)): seen})
     release = release_of(world, NOW)
     assert clean(release, draft_of(release)) == left
+
+
+def test_what_is_lowered_rests_on_the_same_reads_whether_the_gates_hold_or_not() -> None:
+    hold = Hold(reason="X", message="y")
+    world = running(DOORS, exposure=exposed(0, BOTH))
+    (held,) = drafted(world, lambda r, d: move(r, d, exposed(0, MIA_BOB), hold)).writes
+    (free,) = drafted(world, lambda r, d: move(r, d, exposed(0, BOB), None)).writes
+    assert held == free
+    assert held.confirm

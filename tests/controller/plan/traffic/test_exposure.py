@@ -89,6 +89,7 @@ def test_what_pods_carry_is_the_greatest_weight_that_fits(
         (exposed(0, BOB), 10, 1, 10),
         (exposed(1), 10, 2, 10),
         (exposed(1), 1, 1, 1),
+        (exposed(1), 2, 2, 2),
         (exposed(20), 10, 2, 8),
         (exposed(21), 10, 3, 8),
         (exposed(100), 10, 10, 1),
@@ -128,3 +129,8 @@ def test_of_a_replaced_list_the_common_accounts_stay() -> None:
 def test_the_next_lower_weight_that_fits_is_taken() -> None:
     assert exposed(76).limited_to(3, 4) == exposed(75)
     assert exposed(75).limited_to(3, 4) == exposed(75)
+    assert exposed(50, endings="0-4").limited_to(2, 4) == exposed(0, endings="0-4")
+
+
+def test_endings_go_before_the_accounts() -> None:
+    assert exposed(5, BOB, endings="0-4").limited_to(1, 4) == exposed(0, BOB)
