@@ -51,6 +51,12 @@ def test_one_process_that_dies_anywhere_harms_nobody_in_any_state_of_the_model(s
     assert seen.states > 10_000
 
 
+def test_two_processes_side_by_side_harm_nobody_in_any_state_of_the_model() -> None:
+    seen = explored(["down"], processes=2)
+    assert (seen.wrong, seen.known, seen.is_whole) == ([], [], True)
+    assert seen.states > 100_000
+
+
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 def test_what_was_found_once_is_not_found_again(path: Path) -> None:
     outcome = again(plan_in(str(path)))

@@ -18,8 +18,10 @@ from tests.world.faults.rows import ROWS, STRIDES
 from tests.world.faults.suite import CALM, Tale, again, tales
 from tests.world.faults.workloads import BY_NAME
 
-STATES = 900_000
-"""Of each story of the model with two processes, as many as `make faults` has time for."""
+STATES = 700_000
+"""Of a long story of the model with two processes, as many as `make faults` has time for."""
+SHORT = frozenset({"down", "less", "up again"})
+"""Stories that are always visited whole: pods are removed in them beside those who raise."""
 TITLES = {
     CALM: "stories without faults",
     "A": "crash at each write",
@@ -65,7 +67,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
         "--states",
         type=int,
         default=STATES,
-        help="of a story of the model with two processes, the nearest first; 0 for all",
+        help="of a long story of the model with two processes, the nearest first; 0 for all",
     )
     parser.add_argument(
         "--active", type=int, default=2, help="processes of the model, up to so many"
@@ -138,7 +140,7 @@ def _model(options: argparse.Namespace) -> int:
     """Visit the states of the small model; return how many violations there were."""
     most = options.states or None
     jobs = [
-        (script, processes, most if processes > 1 else None)
+        (script, processes, None if processes == 1 or script in SHORT else most)
         for processes in range(1, options.active + 1)
         for script in model.SCRIPTS
     ]

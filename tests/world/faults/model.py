@@ -23,10 +23,13 @@ What is left out of a state, so that there are few enough of them, and why nothi
 * A cluster of the past that nobody can have in a cache any more, and how far behind a cache may be
   that knows all there was since everybody knew all. Nothing is computed from either.
 
-What a process reads afresh it reads in the moment in which it decides; in a cluster one answer may
-be some seconds older than another. The last two of these take nothing away and add nothing; all
-others add behaviour and take none away. Writes that rest on a quorum read are given up when a
-minute passes, as the reconciler gives them up (FRESH_SECONDS).
+The last two of these take nothing away and add nothing; all others add behaviour and take none
+away. Two things do take some away. What a process reads afresh it reads in the moment in which it
+decides; in a cluster one answer may be some seconds older than another. And a process that has
+written knows the cluster as its write found it; in a cluster the answer tells of one object only.
+
+Writes that rest on a quorum read are given up when a minute passes, as the reconciler gives them up
+(FRESH_SECONDS).
 """
 
 import json
@@ -134,6 +137,12 @@ SCRIPTS: Mapping[str, tuple[User, ...]] = {
         writes_annotations(weight="50"),
         writes_annotations(weight="0"),
     ),
+    "up again": (
+        sets_image("v2", generation=2),
+        writes_annotations(weight="50"),
+        writes_annotations(weight="0"),
+        writes_annotations(weight="50"),
+    ),
     "put back": (
         sets_image("v2", generation=2),
         writes_annotations(weight="50"),
@@ -154,6 +163,7 @@ ENDS: Mapping[str, frozenset[tuple[str | None, str]]] = {
     ),
     "down": frozenset({(Stage.CANARY, V1)}),
     "less": frozenset({(Stage.CANARY, V1)}),
+    "up again": frozenset({(Stage.CANARY, V1)}),
     "put back": frozenset({(Stage.IDLE, V1)}),
 }
 """The stage and the revision that serves, where people have done all and nothing moves any more."""
