@@ -83,3 +83,8 @@ def test_every_example_can_be_written() -> None:
 def test_finds_what_is_asked_twice(texts: str, again: str | None) -> None:
     found = twice(parse_check(text) for text in texts.split())
     assert (found.text if found else None) == again
+
+
+@pytest.mark.parametrize("ratio", [1, 1000])
+def test_a_ratio_may_be_the_least_and_the_greatest(ratio: int) -> None:
+    assert parse_check(f"error-rate<={ratio}x").value == ratio

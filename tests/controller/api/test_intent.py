@@ -302,6 +302,40 @@ def test_a_fault_names_the_key_the_value_and_what_is_allowed() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        (names.INGRESSES, "a, a", "'a'"),
+        (names.STEPS, "10, 5", "'5'"),
+        (names.STEPS, "5/99999999999h", "'5/99999999999h'"),
+        (names.READY_DEADLINE, "8000d", "'8000d'"),
+        (names.READY_DEADLINE, "0s", "'0s'"),
+        (names.PROMOTION, "manual, auto", "'manual, auto'"),
+        (names.CHECKS, "error-rate<=0.5x", "'error-rate<=0.5x'"),
+        (names.CHECKS, "error-rate, error-rate", "'error-rate'"),
+        (names.CHECKS, "error-rate<=2x, error-rate<=2.0x", "'error-rate<=2.0x'"),
+        ("serinus.dev/wieght", "1", ""),
+    ],
+)
+def test_a_fault_shows_the_part_that_is_wrong(key: str, text: str, value: str) -> None:
+    (fault,) = parse({key: text}).faults
+    assert (fault.key, fault.value) == (key, value)
+
+
+def test_a_fault_of_an_unknown_key_lists_the_keys_there_are() -> None:
+    (fault,) = parse({"serinus.dev/wieght": "1"}).faults
+    assert fault.allowed == ", ".join(key.name.removeprefix(names.PREFIX) for key in intent.KEYS)
+
+
+def test_as_many_entries_as_are_allowed_fit() -> None:
+    several = [f"i{number}" for number in range(intent.ITEMS_LIMIT + 1)]
+    found = parse({names.INGRESSES: ", ".join(several[:-1])})
+    assert found.intent is not None
+    assert found.intent.ingresses == tuple(several[:-1])
+    (fault,) = parse({names.INGRESSES: ", ".join(several)}).faults
+    assert fault.value == "17 entries"
+
+
 def test_a_header_that_is_wrong_itself_is_one_fault() -> None:
     parsed = parse(annotated(header="Cookie", header_values="alice", header_suffixes="7"))
     assert [fault.key for fault in parsed.faults] == [names.HEADER]

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from controller.api import names
+from controller.api.intent import Intent
 from controller.api.objects import DEPLOYMENT, ENDPOINT_SLICE, INGRESS, SERVICE, stamp
 from controller.plan.observed import Observed, Pool, Ref
 from controller.plan.record import Record, record_of
+from controller.plan.start import rules_of
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.writes import Create, Merge
 from tests.controller.plan.applied import CANARY, annotated, changed, object_in, put, without
@@ -347,3 +349,7 @@ def test_an_abort_needs_nothing_of_the_world_but_its_ingress() -> None:
     world = running({names.WEIGHT: "10", names.ACTION: "abort"}, kept=record(step=10))
     bare = replace(world, canary=Pool(), stable=Pool(), seen={}, hold=None, replica_sets=())
     assert passed(bare).exposure == CLOSED
+
+
+def test_a_header_alone_opens_nothing() -> None:
+    assert rules_of(Intent(header="X-Account"), 0) == CLOSED
