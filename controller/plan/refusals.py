@@ -82,7 +82,7 @@ def _not_yet(observed: Observed, found: Found) -> Refusal | None:
 
 def _checks(observed: Observed, found: Found) -> Refusal | None:
     intent, parameters = found.intent, observed.parameters
-    if intent is None:
+    if intent is None or not intent.checks:
         return None
     asked = ", ".join(check.text for check in intent.checks if check.name != "restarts")
     if not asked:
