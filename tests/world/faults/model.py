@@ -195,8 +195,8 @@ class Explored:
         steps: how many ways lead from one state to the next.
         ends: how many states in which nothing moves any more.
         wrong: every violation, with how it came about.
-        known: what two processes cannot keep, and no predicate forbids: one lets stable roll in the
-            moment in which the other aborts, and stops it again.
+        known: what two processes cannot keep, and no predicate asks: one lets stable roll in
+            the moment in which the other aborts, and stops it again.
         is_whole: nothing is left to visit.
     """
 
