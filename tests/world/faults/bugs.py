@@ -418,8 +418,9 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         name="does not see what vanished",
         plant=lambda: setattr(Store, "replace", _only_vanished(Store.replace)),
-        workloads=("abort-canary", "promote", "newer"),
+        workloads=("main-ingress", "deleted"),
         rows="C",
+        only="gone-event",
     ),
     Bug(
         name="ignores a short canary",

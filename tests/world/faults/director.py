@@ -30,6 +30,8 @@ LIMIT_SECONDS = 60
 """Of processor time; a run that takes longer goes round in circles."""
 SILENT_SECONDS = {"half-open": 330.0}
 """How long it takes until a silent watch is given up, by the client's own time limit."""
+TIMELESS = frozenset({"clock", "date", "travel", "stale-list"})
+"""Faults whose seconds say how far, and not how long."""
 SILENT = frozenset({"events", "leases"})
 """Kinds whose requests are no place for a fault of their own."""
 
@@ -47,7 +49,7 @@ class Director:
         points: every place at which something could have gone wrong, in order, and when in
             seconds since the story began.
         began: when the story began, in seconds of the world.
-        until: the second of the world until which a watch stays silent by some fault.
+        until: the second of the world until which a process is away or a watch silent.
         is_enough: asked before every run; tells whether what was looked for is found.
     """
 
@@ -131,7 +133,7 @@ class Director:
         return fault
 
     def _note(self, fault: Fault) -> None:
-        if fault.verb == "event":
+        if fault.do not in TIMELESS:
             lasts = SILENT_SECONDS.get(fault.do, fault.seconds)
             self.until = max(self.until, self.world.now + lasts)
         self.hit.append(f"{self.world.now - self.began:.2f} {fault}")

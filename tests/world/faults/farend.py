@@ -127,6 +127,9 @@ class FarEnd:
         is_writing: a write of the controller is being applied right now.
         current: the last write that was carried out, or is being.
         date_offset: seconds by which the server's clock is wrong.
+        stale: for a kind, how old its next list is.
+        gone: kinds whose next watch is answered by 410.
+        compacted: for a kind, the version before which no watch begins any more.
     """
 
     def __init__(
@@ -147,6 +150,7 @@ class FarEnd:
         self.history: list[tuple[float, str, Any, Any]] = []
         self.stale: dict[str, float] = {}
         self.gone: set[str] = set()
+        self.compacted: dict[str, int] = {}
         store.subscribe(self._remember)
 
     def session(self, identity: str) -> "Session":
@@ -404,11 +408,14 @@ class Session:
         if plural in self.far.gone:
             self.far.gone.discard(plural)
             return self._refusal(410)
+        since = int(asked.query["resourceVersion"])
+        if since < self.far.compacted.get(plural, 0):
+            return self._refusal(410)
         watch = store.watch(
             place.kind,
             place.namespace or None,
             asked.query.get("labelSelector", ""),
-            since=int(asked.query["resourceVersion"]),
+            since=since,
         )
         stream = Stream(
             watch=watch,

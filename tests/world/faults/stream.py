@@ -161,12 +161,18 @@ class Stream:
     def _fall_silent(self, _: "Fault", __: WatchEvent) -> None:
         self._is_mute = True
 
+    def _compact(self) -> None:
+        """Forget what was: from here on only a list tells, however often a watch is tried."""
+        far = self._session.far
+        far.compacted[self.kind] = far.store.version
+
     def _say_gone(self, _: "Fault", __: WatchEvent) -> None:
+        self._compact()
         self._lines.append(dumps({"type": "ERROR", "object": GONE}) + b"\n")
         self.end()
 
     def _answer_gone(self, _: "Fault", __: WatchEvent) -> None:
-        self._session.far.gone.add(self.kind)
+        self._compact()
         self.end()
 
     def _cut_off(self, _: "Fault", event: WatchEvent) -> None:
@@ -175,9 +181,10 @@ class Stream:
         self._error = aiohttp.ClientPayloadError("the answer was cut off")
         self._woken.set()
 
-    def _forget(self, fault: "Fault", event: WatchEvent) -> None:
+    def _forget(self, fault: "Fault", _: WatchEvent) -> None:
         self._session.far.stale[self.kind] = fault.seconds
-        self._answer_gone(fault, event)
+        self._session.far.gone.add(self.kind)
+        self.end()
 
     def _send(self, event: WatchEvent) -> None:
         self._lines.append(self._session.far.encoder.event(self._watch.kind, *event))

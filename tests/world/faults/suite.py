@@ -120,7 +120,8 @@ def _tell(workload: Workload, world: FaultyWorld) -> None:
 def _wait_for_faults(director: Director, plan: Plan) -> None:
     """Let come to pass what was planned for after the story's end, and the world rest again.
 
-    A watch that is silent still may hide a thing of the story from the controller.
+    A process that was away for a minute has waits to keep when it is back, and a watch that is
+    silent still may hide a thing of the story from it: nothing is written, and nothing is at rest.
     """
     world = director.world
     timed = [fault.at + fault.seconds for fault in plan.faults if fault.verb == "time"]

@@ -244,6 +244,7 @@ def _main(world: FaultyWorld) -> None:
     world.edit("ingresses", _other_path)
     world.run(30)
     world.delete("ingresses")
+    wait(world, lambda: world.weight() == 0, "weight 0 without a main")
     world.run(60)
     world.apply(manifests.ingress())
     wait(world, lambda: world.weight() == 50, "weight 50 again")
