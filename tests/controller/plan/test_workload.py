@@ -307,3 +307,31 @@ def test_only_autoscalers_of_this_deployment_count() -> None:
     assert smallest_replicas(deployment(), [ours]) == (4, 2)
     assert smallest_replicas(deployment(), [scaler("Deployment", NAME)]) == (4, 1)
     assert smallest_replicas(changed(deployment(), spec={"replicas": None}), []) == (1,)
+
+
+def test_a_budget_lets_one_canary_pod_go_at_a_time() -> None:
+    assert disruption_budget(deployment(), "myapp") == {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {
+            "name": "myapp-canary",
+            "namespace": "canary",
+            "labels": {names.MANAGED_BY: names.FIELD_MANAGER, names.SERVICE: "myapp"},
+            "ownerReferences": [
+                {
+                    "apiVersion": "apps/v1",
+                    "kind": "Deployment",
+                    "name": "myapp",
+                    "uid": uid("Deployment", "myapp"),
+                }
+            ],
+        },
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": {names.SERVICE: "myapp", names.TRACK: "canary"}},
+        },
+    }
+
+
+def test_a_percentage_of_a_large_stable_is_exact() -> None:
+    assert pods_allowed(Replicas(percent=50), 202) == 101
