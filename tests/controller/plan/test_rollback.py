@@ -367,7 +367,8 @@ def test_a_canary_that_is_not_ours_any_more_drains_if_its_ingress_has_just_gone(
     done = passed(world)
     assert done.does == [f"merge Deployment {CANARY}"]
     assert done.record == record(step=10, changed=stamp(NOW))
-    assert done.status.message.endswith("requests to the canary drain")
+    said = f"revision {V2} replaces the canary: requests to the canary drain"
+    assert (done.status.message, done.plan.wake_seconds) == (said, 40)
 
 
 # The old template put back, and rolls by hand.
