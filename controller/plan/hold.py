@@ -17,6 +17,7 @@ from controller.api.objects import (
     replicas_of,
     status_of,
 )
+from controller.api.status import Known
 from controller.plan.draft import Draft, known
 from controller.plan.release import Release
 from controller.plan.workload import warnings
@@ -220,10 +221,22 @@ def remember_stable(release: Release, draft: Draft) -> None:
     """Remember which revision serves, with the generation at which it is seen.
 
     The first time is in the pass that takes the hold: whatever comes next is a release of it.
+    Where another template came before the end of a roll was written down, the generation is that
+    template's: the revision is remembered without one.
     """
     is_held = release.is_held or draft.labels.get(names.HELD) is not None
-    if release.stable is not None and is_held and release.is_complete:
-        draft.stable = known(release, release.serving)
+    if release.stable is None or not is_held:
+        return
+    serving, remembered = release.serving, release.status.stable
+    if release.is_complete:
+        draft.stable = known(release, serving)
+    elif remembered is not None and remembered.revision != serving and _is_whole(release):
+        draft.stable = Known(revision=serving)
+
+
+def _is_whole(release: Release) -> bool:
+    """Tell whether the revision that serves does so alone, whatever is pending."""
+    return release.is_pending and release.is_complete_at(release.serving)
 
 
 def is_declared(stable: Object) -> bool:

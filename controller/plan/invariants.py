@@ -37,7 +37,7 @@ from controller.api.objects import (
     uid_of,
 )
 from controller.api.status import is_our_condition, status_in
-from controller.plan.record import record_of
+from controller.plan.record import Record, record_of
 from controller.plan.release import Release
 from controller.plan.scene import Change, Scene, bare, paths_of
 from controller.plan.traffic.exposure import CLOSED, Exposure
@@ -484,12 +484,21 @@ def _t3(scene: Scene, change: Change) -> str | None:
         return None
     revision = revision_of(template_of(change.new))
     service = labels_of(change.old).get(names.HELD, "")
-    record = scene.record(namespace_of(change.new), service)
+    record = scene.record(namespace_of(change.new), service) or _record_lost(scene, change, service)
     served = {scene.memory.served.get(uid_of(change.new), revision)}
     allowed = {record.approval, record.stable} if record is not None else served
     if revision in allowed:
         return None
     return f"revision {revision} was let go; allowed: {sorted(allowed)}"
+
+
+def _record_lost(scene: Scene, change: Change, service: str) -> Record | None:
+    """Return a record that somebody took away while we wrote down what it had approved.
+
+    The un-pausing rests on the version of stable; no version ties it to the canary Deployment.
+    """
+    at, record = scene.memory.lost.get(service, (0.0, None))
+    return record if at > change.at - RACE_SECONDS else None
 
 
 def _t4(scene: Scene, change: Change) -> str | None:

@@ -93,6 +93,7 @@ class Memory:
         accounts: every account that each Service's user ever listed.
         asked: for each Service, (time, weights) of what its pin and its plan ask for.
         paths: when (Service, host, path, pathType) was last seen on an Ingress of the user's.
+        lost: for each Service, when the record of its release was last taken away, and the record.
     """
 
     templates: set[str] = field(default_factory=set)
@@ -107,6 +108,7 @@ class Memory:
     accounts: dict[str, set[str]] = field(default_factory=dict)
     asked: dict[str, list[tuple[float, tuple[int, ...]]]] = field(default_factory=dict)
     paths: dict[tuple[str, ...], float] = field(default_factory=dict)
+    lost: dict[str, tuple[float, Record]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +234,7 @@ def _nothing(_: Scene, __: Change) -> None:
 
 def _note_deployment(scene: Scene, change: Change) -> None:
     if change.is_of_ours:
+        _note_record(scene, change)
         return
     scene.memory.templates.add(bare(template_of(change.current)))
     name, old, new = name_of(change.current), change.old or {}, change.new or {}
@@ -239,6 +242,13 @@ def _note_deployment(scene: Scene, change: Change) -> None:
         scene.memory.let_go[name] = change.at
     elif not change.by_us and change.old is not None and spec_of(old) != spec_of(new):
         scene.memory.let_go.pop(name, None)
+
+
+def _note_record(scene: Scene, change: Change) -> None:
+    """Remember what a record said that somebody else took away."""
+    before = record_of(change.old or {})
+    if before is not None and record_of(change.new or {}) is None and not change.by_us:
+        scene.memory.lost[scene.release(change.current)] = (change.at, before)
 
 
 def _note_route(scene: Scene, change: Change) -> None:

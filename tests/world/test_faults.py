@@ -27,10 +27,6 @@ def told(found: list[Outcome]) -> str:
     return f"{len(wrong)} of {len(found)} runs were wrong: see the output for their seeds"
 
 
-OPEN = ("A;walk-back-pause;patch,crash,deployments,myapp,2,applied,0.0,,0.0", "R;abort-roll;")
-"""Plans, or rows of a story, of which one is wrong still; see "Open" in docs/results/faults.md."""
-
-
 def is_sliced(plan: Plan) -> bool:
     """Of row A one death for each write: applied, its answer lost, and started again at once.
 
@@ -38,8 +34,6 @@ def is_sliced(plan: Plan) -> bool:
     the next write is sent. `make faults` has these too, and a process that is away for a minute.
     """
     (*_, last) = plan.faults
-    if line_of(plan).startswith(OPEN):
-        return False
     return plan.row != "A" or (last.when == "applied" and not last.seconds)
 
 

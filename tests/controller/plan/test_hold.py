@@ -15,7 +15,7 @@ from controller.api.objects import (
     template_of,
 )
 from controller.api.status import Known
-from controller.plan.observed import Hold, Observed, Pool
+from controller.plan.observed import Hold, Observed, Pool, ReplicaSet
 from controller.plan.writes import Edit, Event
 from tests.controller.plan.applied import annotated, changed, object_in, put
 from tests.controller.plan.plans import Pass, passed
@@ -23,6 +23,7 @@ from tests.controller.plan.worlds import (
     LONG,
     NAME,
     V1,
+    V2,
     deployment,
     idle,
     pending,
@@ -294,6 +295,32 @@ def test_remembers_which_revision_serves_and_at_which_generation() -> None:
         revision=V1, uid=uid("Deployment", NAME), generation=1, why=""
     )
     assert passed(pending()).status.stable is None
+
+
+REMEMBERED = {"revision": V1, "uid": uid("Deployment", NAME), "generation": 1}
+
+
+def rolled_unseen(*sets: ReplicaSet, generation: int = 2) -> Observed:
+    """What serves was never written down, and v3 is pending already."""
+    held = pending_deployment("v3", generation=generation)
+    return pending(status(stable=REMEMBERED), deployments=(held,), replica_sets=sets)
+
+
+def test_what_has_rolled_is_remembered_though_the_next_template_is_pending() -> None:
+    done = passed(rolled_unseen(replica_set("v2", 4)))
+    assert done.status.stable == Known(revision=V2)
+    assert passed(done.after).status.stable == Known(revision=V2)
+
+
+def test_what_is_remembered_stays_until_another_revision_serves_alone_and_whole() -> None:
+    known = Known(revision=V1, uid=uid("Deployment", NAME), generation=1)
+    both = rolled_unseen(replica_set("v1", 1), replica_set("v2", 3))
+    unready = rolled_unseen(replica_set("v2", 4, ready=3))
+    same = rolled_unseen(replica_set("v1", 4))
+    free = replace(same, deployments=(pending_deployment("v3", paused=False),))
+    rolls = replace(rolled_unseen(replica_set("v2", 4)), deployments=free.deployments)
+    worlds = (both, unready, same, free, rolls)
+    assert [passed(world).status.stable for world in worlds] == [known] * 5
 
 
 def test_a_newer_server_that_adds_defaults_starts_no_release() -> None:

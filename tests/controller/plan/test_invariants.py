@@ -41,6 +41,7 @@ from tests.controller.plan.worlds import (
     PREFIX,
     V1,
     V2,
+    V3,
     canary,
     deployment,
     exposed,
@@ -639,6 +640,20 @@ def test_only_the_approved_or_the_recorded_revision_is_let_go() -> None:
     here.memory.served.clear()
     assert judged(here, "deployments", held, free) == set()
     assert judged(here, "deployments", free, held) == set()
+
+
+def test_what_was_approved_counts_for_a_while_after_somebody_deletes_the_canary() -> None:
+    """No version ties the write on stable to the canary Deployment that carries the approval."""
+    held, free = pending_deployment(), pending_deployment(paused=False)
+    found = []
+    cases = ((V2, False, 990.1), (V2, False, 990.0), (V2, True, 999.0), (V3, False, 999.0))
+    for approval, by_us, at in cases:
+        here = scene(running(kept=record(approval=approval)))
+        gone = here.canary(NAMESPACE, NAME)
+        objects_of(here).drop("deployments", CANARY)
+        remember(here, Change(kind="deployments", old=gone, new=None, by_us=by_us, at=at))
+        found.append(judged(here, "deployments", held, free))
+    assert found == [set(), {"T3"}, {"T3"}, {"T3"}]
 
 
 def test_what_is_made_or_removed_is_not_let_go() -> None:

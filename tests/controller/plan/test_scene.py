@@ -269,6 +269,22 @@ def test_a_roll_of_ours_is_ours_until_somebody_else_touches_it() -> None:
     assert here.memory.let_go == {}
 
 
+def test_a_record_that_somebody_takes_away_is_remembered() -> None:
+    here = scene()
+    whole = here.canary(NAMESPACE, NAME)
+    bare_one = edited(whole, lambda it: it["metadata"].pop("annotations"))
+    note(here, "deployments", None, whole)
+    note(here, "deployments", whole, whole)
+    note(here, "deployments", bare_one, None)
+    note(here, "deployments", bare_one, whole)
+    note(here, "deployments", whole, None, by_us=True)
+    assert here.memory.lost == {}
+    for after in (None, bare_one):
+        here.memory.lost.clear()
+        note(here, "deployments", whole, after)
+        assert here.memory.lost == {NAME: (7.0, record(step=10))}
+
+
 def test_a_canary_that_is_let_go_is_no_roll_of_stable() -> None:
     here, before = scene(), scene().memory
     paused = edited(canary()[0], lambda it: it["spec"].update(paused=True))
