@@ -15,6 +15,7 @@ from controller.plan.observed import Observed
 from controller.plan.promote import plan_promotion
 from controller.plan.release import SERVICE_GONE_SECONDS, Release, release_of
 from controller.plan.rollback import plan_aborted, plan_rollback
+from controller.plan.routes import service_ref
 from controller.plan.stages import Stage, stage_of
 from controller.plan.start import plan_canary, plan_start
 from controller.plan.tell import edit_stable, tell
@@ -71,7 +72,17 @@ def _leaving(release: Release, draft: Draft) -> Plan:
     keep(release, draft)
     edit_stable(release, draft)
     draft.wake_after(left)
-    return _plan(draft, None)
+    return _once_read(release, _plan(draft, None))
+
+
+def _once_read(release: Release, plan: Plan) -> Plan:
+    """Have the Service read afresh before anything is written because it asks for us no more (T9).
+
+    One that was created again gets its label a moment later, and a watch that lags hides it.
+    """
+    refs = frozenset({service_ref(release)})
+    writes = (replace(write, confirm=write.confirm | refs) for write in plan.writes)
+    return replace(plan, writes=tuple(writes))
 
 
 def _finished(

@@ -6,7 +6,7 @@ release as it is observed, for the running controller.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -54,16 +54,10 @@ PER_KIND: Mapping[str, tuple[str, ...]] = {
 }
 """Where contract.md section 3 lets us write on objects of the user."""
 BOOKKEEPING = ("/metadata/resourceVersion", "/metadata/managedFields", "/metadata/generation")
-ROUTE_KEYS = frozenset(
-    {
-        "canary",
-        "canary-weight",
-        "canary-by-cookie",
-        "canary-by-header",
-        "canary-by-header-value",
-        "canary-by-header-pattern",
-    }
-)
+_KEYS_OF_ROUTE = ("canary", "canary-by-cookie")
+_KEYS_OF_WEIGHT = ("canary-weight", "canary-weight-total")
+_KEYS_OF_RULE = ("canary-by-header", "canary-by-header-value", "canary-by-header-pattern")
+ROUTE_KEYS = frozenset({*_KEYS_OF_ROUTE, "canary-weight", *_KEYS_OF_RULE})
 """The annotations that routing.md 5.1 lets us write on an Ingress."""
 STAMP_SECONDS = 1.0
 """Times are written in whole seconds: a change within the second of the last one keeps its text."""
@@ -218,13 +212,27 @@ def _s6(scene: Scene, change: Change) -> str | None:
     if not change.is_route:
         return None
     nginx = _nginx(scene, change)
-    flaw = _flaw_of_route(nginx, change.current)
+    if _is_left_alone(nginx, change, _KEYS_OF_ROUTE):
+        return None
+    flaw = flaw_of_route(nginx, change.current)
     if flaw is None and change.old is None and nginx.exposure_of(change.current) != CLOSED:
         return f"{name_of(change.current)} was created open: {nginx.exposure_of(change.current)}"
     return flaw
 
 
-def _flaw_of_route(nginx: Nginx, route: Object) -> str | None:
+def _is_left_alone(nginx: Nginx, change: Change, keys: Iterable[str]) -> bool:
+    """Tell whether a change says nothing of these annotations: who broke them did so before it.
+
+    The writes of a pass have no order, so one about something else may come before the repair.
+    """
+    if not change.is_edit:
+        return False
+    old, new = annotations_of(change.old or {}), annotations_of(change.current)
+    return all(old.get(key) == new.get(key) for key in map(nginx.key, keys))
+
+
+def flaw_of_route(nginx: Nginx, route: Object) -> str | None:
+    """Return what keeps an Ingress of ours from being a canary one that is closed by a cookie."""
     have = annotations_of(route)
     if have.get(nginx.key("canary")) != "true":
         return f"{name_of(route)} is no canary Ingress: {have.get(nginx.key('canary'))}"
@@ -268,8 +276,7 @@ def _s9(scene: Scene, change: Change) -> str | None:
     before, after, place = _exposures(scene, change)
     if after.is_within(before):
         return None
-    nginx = _nginx(scene, change)
-    found = {nginx.exposure_of(route).doors for route in scene.routes(*place)}
+    found = {scene.exposure(route).doors for route in scene.routes(*place)}
     known = {CLOSED.doors, before.doors, after.doors}
     if len(found - known) > 1:
         return f"raised to {after} while the other routes have {sorted(map(str, found - known))}"
@@ -280,10 +287,13 @@ def _s10(scene: Scene, change: Change) -> str | None:
     if not change.is_route:
         return None
     nginx = _nginx(scene, change)
-    return _flaw_of_weight(nginx, change.current)
+    if _is_left_alone(nginx, change, _KEYS_OF_WEIGHT):
+        return None
+    return flaw_of_weight(nginx, change.current)
 
 
-def _flaw_of_weight(nginx: Nginx, route: Object) -> str | None:
+def flaw_of_weight(nginx: Nginx, route: Object) -> str | None:
+    """Return what is wrong with the weight of an Ingress of ours."""
     have = annotations_of(route)
     text = have.get(nginx.key("canary-weight"), "")
     if nginx.key("canary-weight-total") in have:
@@ -296,6 +306,8 @@ def _s11(scene: Scene, change: Change) -> str | None:
     if not change.is_route:
         return None
     nginx = _nginx(scene, change)
+    if _is_left_alone(nginx, change, _KEYS_OF_RULE):
+        return None
     flaw = flaw_of_rule(nginx, change.current)
     if flaw is not None:
         return flaw
@@ -307,8 +319,8 @@ def _s11(scene: Scene, change: Change) -> str | None:
 def flaw_of_rule(nginx: Nginx, route: Object) -> str | None:
     """Read the header rule back and compose it again: it must be what we would write."""
     have, exposure = annotations_of(route), nginx.exposure_of(route)
-    keys = ("canary-by-header", "canary-by-header-value", "canary-by-header-pattern")
-    written = {nginx.key(key): have[nginx.key(key)] for key in keys if nginx.key(key) in have}
+    keys = map(nginx.key, _KEYS_OF_RULE)
+    written = {key: have[key] for key in keys if key in have}
     if exposure.suffix == UNKNOWN or exposure.accounts & {"always", "never"}:
         return f"{name_of(route)} has the rule {written}"
     text = written.get(nginx.key("canary-by-header-pattern"))
@@ -621,9 +633,8 @@ def _exposures(scene: Scene, change: Change) -> tuple[Exposure, Exposure, Place]
     place = namespace_of(change.current), scene.release(change.current)
     if not change.is_route:
         return CLOSED, CLOSED, place
-    nginx = _nginx(scene, change)
-    before = nginx.exposure_of(change.old) if change.old is not None else CLOSED
-    return before, nginx.exposure_of(change.current), place
+    before = scene.exposure(change.old) if change.old is not None else CLOSED
+    return before, scene.exposure(change.current), place
 
 
 def _pods_left(scene: Scene, change: Change) -> tuple[Place, int] | None:
@@ -859,9 +870,9 @@ def _stands_s13(release: Release) -> str | None:
 Standing = Callable[[Release], str | None]
 STANDING: tuple[tuple[str, Standing], ...] = (
     ("S5", _stands_s5),
-    ("S6", partial(_stands_on_routes, _flaw_of_route)),
+    ("S6", partial(_stands_on_routes, flaw_of_route)),
     ("S8", _stands_s8),
-    ("S10", partial(_stands_on_routes, _flaw_of_weight)),
+    ("S10", partial(_stands_on_routes, flaw_of_weight)),
     ("S11", partial(_stands_on_routes, flaw_of_rule)),
     ("S13", _stands_s13),
 )

@@ -1,7 +1,7 @@
 """What an invariant may look at: one change of a cluster, what stands around it, and before it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from controller.api import names
@@ -88,6 +88,7 @@ class Memory:
         let_go: for each Deployment, when we un-paused it and nothing else happened to it since.
         ready: ready endpoints of each Service.
         uids: of each Service, also when it is gone.
+        closed: for each Service the closing names of all that ever had its name.
         enrolled: uids of the Services that were enrolled at some time.
         served: for the uid of a Deployment, the revision whose pods were last alone and all ready.
         accounts: every account that each Service's user ever listed.
@@ -103,6 +104,7 @@ class Memory:
     let_go: dict[str, float] = field(default_factory=dict)
     ready: dict[str, int] = field(default_factory=dict)
     uids: dict[str, str] = field(default_factory=dict)
+    closed: dict[str, set[str]] = field(default_factory=dict)
     enrolled: set[str] = field(default_factory=set)
     served: dict[str, str] = field(default_factory=dict)
     accounts: dict[str, set[str]] = field(default_factory=dict)
@@ -142,6 +144,17 @@ class Scene:
         known = closing_name(here or self.memory.uids.get(service, ""))
         return Nginx(prefix=prefix, closing=next((it for it in made if it in shown), known))
 
+    def exposure(self, route: Object) -> Exposure:
+        """Return what one of our Ingresses lets through.
+
+        The closing name of a Service that was made again lets nobody through either, and a process
+        that hears of the new one late still writes it.
+        """
+        service = self.release(route)
+        found = self.nginx(namespace_of(route), service).exposure_of(route)
+        is_closed = found.cookie in self.memory.closed.get(service, ())
+        return replace(found, cookie=None) if is_closed else found
+
     def release(self, obj: Object) -> str:
         """Return the Service whose release an object of ours belongs to."""
         return str(labels_of(obj).get(names.SERVICE, ""))
@@ -157,8 +170,7 @@ class Scene:
 
     def widest(self, namespace: str, service: str) -> Exposure:
         """Return the exposure of a release that needs most."""
-        nginx = self.nginx(namespace, service)
-        found = [nginx.exposure_of(route) for route in self.routes(namespace, service)]
+        found = [self.exposure(route) for route in self.routes(namespace, service)]
         return max(found, key=lambda one: (one.of_all, one.is_open), default=CLOSED)
 
     def canary(self, namespace: str, service: str) -> Object:
@@ -275,6 +287,8 @@ def paths_of(ingress: Object) -> Iterator[tuple[str, ...]]:
 def _note_service(scene: Scene, change: Change) -> None:
     name = name_of(change.current)
     scene.memory.uids[name] = uid_of(change.current)
+    made = closing_name(uid_of(change.current))
+    scene.memory.closed.setdefault(name, set()).add(made)
     if names.CANARY in labels_of(change.current) and not change.is_of_ours:
         scene.memory.enrolled.add(uid_of(change.current))
     intent = scene.intent(namespace_of(change.current), name)

@@ -21,7 +21,7 @@ from controller.plan.record import Record
 from controller.plan.release import release_of
 from controller.plan.scene import Change, Scene, remember
 from controller.plan.traffic.exposure import CLOSED, Exposure
-from controller.plan.traffic.nginx import Nginx
+from controller.plan.traffic.nginx import Nginx, closing_name
 from tests.controller.plan.good import GOOD
 from tests.controller.plan.scenes import (
     CANARY,
@@ -392,6 +392,36 @@ def test_a_route_carries_exactly_what_is_asked(broken: str, notes: dict[str, str
 
 
 @pytest.mark.parametrize(
+    ("broken", "notes", "more"),
+    [
+        ("S6", {"canary": "false"}, {"canary": None}),
+        ("S6", {"canary": "false"}, {"canary_by_cookie": None}),
+        ("S6", {"canary_by_cookie": None}, {"canary": "false"}),
+        ("S10", {"canary_weight": "lots"}, {"canary_weight": "more"}),
+        ("S10", {"canary_weight": "lots"}, {"canary_weight_total": "1000"}),
+        ("S11", {"canary_by_header": "X"}, {"canary_by_header": "Y"}),
+        ("S11", {"canary_by_header": "X"}, {"canary_by_header_value": "mallory"}),
+        ("S11", {"canary_by_header": "X"}, {"canary_by_header_pattern": ".*"}),
+    ],
+)
+def test_what_somebody_else_broke_is_his_until_we_write_of_it(
+    broken: str, notes: dict[str, str | None], more: dict[str, str | None]
+) -> None:
+    old = route_with(TEN, **notes)
+    announced = edited(old, lambda it: it["metadata"]["annotations"].update({names.SHRINK: "0"}))
+    assert judged(scene(), "ingresses", old, announced) == set()
+    assert broken in routed(scene(), TEN, old, **{**notes, **more})
+    assert broken in routed(scene(), TEN, None, **notes)
+
+
+def test_a_broken_route_is_not_created() -> None:
+    here = scene()
+    objects_of(here).drop("ingresses", CANARY)
+    made = route_with(exposed(), canary=None, canary_weight=None, canary_by_header="X")
+    assert {"S6", "S10", "S11"} <= judged(here, "ingresses", None, made)
+
+
+@pytest.mark.parametrize(
     ("text", "is_exact"),
     [
         ("^(?:alice|bob)$", True),
@@ -491,6 +521,15 @@ def test_a_closing_name_of_another_service_opens_nothing() -> None:
     new = route_with(TEN)
     new["metadata"]["annotations"][names.CHANGED] = old["metadata"]["annotations"][names.CHANGED]
     assert judged(here, "ingresses", old, new) == set()
+
+
+def test_the_closing_name_of_a_service_that_was_made_again_opens_nothing() -> None:
+    here = scene()
+    former = closing_name("former")
+    note(here, "services", None, edited(service(), lambda it: it["metadata"].update(uid="former")))
+    objects_of(here).put("endpointslices", slices(CANARY, 0))
+    assert routed(here, TEN, canary_by_cookie=former) == set()
+    assert "S1" in routed(here, TEN, canary_by_cookie=closing_name("stranger"))
 
 
 def test_pods_do_not_stay_for_what_somebody_opened_a_moment_ago() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from controller.api import names
-from controller.api.objects import DEPLOYMENT, SERVICE, is_paused, labels_of
-from controller.plan.observed import Observed, Pool
+from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, is_paused, labels_of
+from controller.plan.observed import Observed, Pool, Ref
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.writes import Edit
 from tests.controller.plan.applied import (
@@ -24,6 +24,7 @@ from tests.controller.plan.worlds import (
     EVERYBODY,
     LONG,
     NAME,
+    NAMESPACE,
     NOW,
     V1,
     V2,
@@ -88,6 +89,27 @@ def test_keeps_the_time_and_then_deletes(leaving: Any) -> None:
     assert done.does == [f"merge Deployment {CANARY}"]
     assert passed(done.after).does == []  # the copy has not been seen for as long yet
     assert passed(settled(done.after)).does == [f"delete Ingress {CANARY}"]
+
+
+@pytest.mark.parametrize("leaving", [left, gone])
+@pytest.mark.parametrize(
+    "world",
+    [running({names.WEIGHT: "10"}), running(exposure=CLOSED), rolled(), idle({names.STATUS: "{}"})],
+)
+def test_everything_rests_on_a_fresh_read_of_the_service(leaving: Any, world: Observed) -> None:
+    afresh = Ref(kind=SERVICE, namespace=NAMESPACE, name=NAME)
+    writes = passed(leaving(world)).plan.writes
+    assert [write for write in writes if afresh not in write.confirm] == []
+    assert writes != ()
+
+
+def test_what_is_deleted_is_read_afresh_as_well() -> None:
+    done = passed(passed(left(running(exposure=CLOSED))).after)
+    (write,) = passed(settled(done.after)).plan.writes
+    assert write.confirm == {
+        Ref(kind=SERVICE, namespace=NAMESPACE, name=NAME),
+        Ref(kind=INGRESS, namespace=NAMESPACE, name=CANARY),
+    }
 
 
 def test_a_service_that_is_missing_for_a_moment_changes_nothing() -> None:

@@ -61,6 +61,10 @@ def test_everything_about_a_release_is_remembered() -> None:
         enrolled={uid("Service", NAME)},
         ready={NAME: 4, CANARY: 2},
         uids={NAME: uid("Service", NAME), CANARY: uid("Service", CANARY)},
+        closed={
+            NAME: {closing_name(uid("Service", NAME))},
+            CANARY: {closing_name(uid("Service", CANARY))},
+        },
         served={uid("Deployment", NAME): V1},
         accounts={NAME: {"alice"}, CANARY: set()},
         asked={NAME: [(0.0, (0, 5, 25))], CANARY: [(0.0, (0,))]},
@@ -123,6 +127,24 @@ def test_the_closing_name_of_a_route_counts_once_the_service_is_gone() -> None:
 def route_named(cookie: str) -> Any:
     notes = {f"{PREFIX}/canary-by-cookie": cookie}
     return edited(route(TEN), lambda it: it["metadata"]["annotations"].update(notes))
+
+
+def test_every_closing_name_that_a_service_ever_had_closes_its_routes() -> None:
+    here = scene()
+    again = edited(service(), lambda it: it["metadata"].update(uid="again"))
+    note(here, "services", None, again)
+    objects_of(here).put("services", again)
+    names_of = closing_name(uid("Service", NAME)), closing_name("again")
+    assert here.memory.closed[NAME] == set(names_of)
+    assert [here.exposure(route_named(one)) for one in names_of] == [TEN, TEN]
+    for cookie in ("visitor", closing_name("stranger"), closing_name(uid("Service", CANARY))):
+        assert here.exposure(route_named(cookie)) == replace(TEN, cookie=cookie)
+    objects_of(here).put("ingresses", route_named("visitor"))
+    assert here.widest(NAMESPACE, NAME) == replace(TEN, cookie="visitor")
+
+
+def test_a_route_of_a_service_that_nobody_saw_is_open_to_its_cookie() -> None:
+    assert empty().exposure(route_named("visitor")) == replace(TEN, cookie="visitor")
 
 
 def test_what_carries_no_label_of_ours_is_of_no_release() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from controller.api import names
 from controller.api.objects import annotations_of, is_ours, labels_of, name_of
 from controller.api.status import status_in
+from controller.plan.invariants import flaw_of_route, flaw_of_rule, flaw_of_weight
 from controller.plan.traffic.nginx import is_closing_name
 from tests.world.client import Request
 from tests.world.faults.director import SILENT_SECONDS
@@ -135,6 +136,7 @@ def judged(world: FaultyWorld, plan: Plan, reference: Reference | None, began: f
     if not plan.faults:
         wrong += [f"slow: {line}" for line in world.reactions.slow]
     wrong += _noise(world)
+    wrong += _left_broken(world)
     wrong += [f"authority: {one}" for one in allowed(sorted(world.far.asked), RBAC)]
     wrong += _leaked(world)
     return findings(world) + wrong
@@ -194,6 +196,20 @@ def _noise(world: FaultyWorld) -> list[str]:
         world.run(1)
     more = [it for it in world.requests[before:] if it.kind != "Lease"]
     return [f"noise: {str(it)[:500]}" for it in more[:3]]
+
+
+def _left_broken(world: FaultyWorld) -> list[str]:
+    """Look for what somebody broke on a route of ours and the controller has left so.
+
+    The judge forgives a write that says nothing of it; at rest all of it has been put right.
+    """
+    wrong = []
+    for route in world.store.list("ingresses", NAMESPACE):
+        if is_ours(route):
+            nginx = world.judge.nginx(NAMESPACE, labels_of(route)[names.SERVICE])
+            found = [test(nginx, route) for test in (flaw_of_route, flaw_of_weight, flaw_of_rule)]
+            wrong += [f"left broken: {flaw}" for flaw in found if flaw]
+    return wrong
 
 
 def _leaked(world: FaultyWorld) -> list[str]:

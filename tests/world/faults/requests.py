@@ -87,7 +87,7 @@ def _routing(
 ) -> list[str]:
     service = labels_of(new)[names.SERVICE]
     nginx = scene.nginx(namespace_of(new), service)
-    before, after = nginx.exposure_of(old), nginx.exposure_of(new)
+    before, after = scene.exposure(old), scene.exposure(new)
     meta = (asked.body or {}).get("metadata") or {}
     if not after.is_within(before):
         return _raise(meta, recent, asked.name)
