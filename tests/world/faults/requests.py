@@ -12,6 +12,7 @@ from controller.api.objects import (
     name_of,
     namespace_of,
 )
+from controller.api.status import status_in
 from controller.plan.scene import Scene
 from controller.plan.traffic.nginx import is_closing_name
 from tests.world.faults.farend import Asked
@@ -91,17 +92,37 @@ def _routing(
     meta = (asked.body or {}).get("metadata") or {}
     if not after.is_within(before):
         return _raise(meta, recent, asked.name)
+    if before.doors == after.doors:
+        return []
+    closes = {"uid"} if _only_closes(meta, nginx.prefix) else {"resourceVersion"}
+    carried = meta.keys() & {"uid", "resourceVersion"}
     record = scene.record(namespace_of(new), service)
     is_approved = record is not None and bool(record.approval)
+    if is_approved and _is_over(scene, namespace_of(new), service):
+        return _lowering(asked.name, carried, closes, {"resourceVersion"})
     rolls = scene.rolls(namespace_of(new), service)
-    if rolls and is_approved and before.doors != after.doors:
+    if rolls and is_approved:
         return _raise(meta, recent, asked.name)  # from P3 to P6 the lowering is the raise
-    walks = rolls or is_approved
-    is_lowering = before.doors != after.doors and not walks
-    carried = {"uid"} if _only_closes(meta, nginx.prefix) else {"resourceVersion"}
-    if is_lowering and meta.keys() & {"uid", "resourceVersion"} != carried:
-        return [f"T6 (this lowering is conditional on {carried}): {asked.name} {sorted(meta)}"]
-    return []
+    return [] if rolls or is_approved else _lowering(asked.name, carried, closes)
+
+
+def _is_over(scene: Scene, namespace: str, service: str) -> bool:
+    """Tell whether the outcome of a release is recorded (P6): what is opened now, others opened.
+
+    From then on a lowering is one again; one that closes may rest on the version all the same.
+    """
+    outcome = status_in(scene.get("services", namespace, service)).outcome
+    record = scene.record(namespace, service)
+    if outcome is None or record is None:
+        return False
+    return (outcome.revision, outcome.since) == (record.revision, record.since)
+
+
+def _lowering(name: str, carried: set[str], *allowed: set[str]) -> list[str]:
+    if carried in allowed:
+        return []
+    wanted = " or ".join(sorted(field for fields in allowed for field in fields))
+    return [f"T6 (this lowering is conditional on {wanted}): {name} {sorted(carried)}"]
 
 
 def _only_closes(meta: dict[str, Any], prefix: str) -> bool:
