@@ -1,14 +1,16 @@
-"""Ten more mistakes, each the breach of one sentence of safety.md, written last of all."""
+"""More mistakes, each the breach of one sentence of safety.md, written last of all."""
 
 from math import ceil
 from typing import Any
 
-from controller.api.objects import replicas_of
+from controller.api import names
+from controller.api.objects import annotations_of, replicas_of
 from controller.plan import decide, gate, leave, promote, release, routes
 from controller.plan.draft import Draft
 from controller.plan.routes import clean, close, keep_time
 from controller.plan.start import rules_of
 from controller.plan.traffic.exposure import Exposure
+from controller.plan.traffic.nginx import Nginx
 from tests.world.faults.bugs import Bug, method, wrapped
 
 
@@ -59,6 +61,17 @@ def _is_gone_at_once() -> None:
         setattr(module, "SERVICE_GONE_SECONDS", 0)  # noqa: B010  # typed as final there
 
 
+def _leaves_the_cookie(original: Any) -> Any:
+    def change(self: Any, ingress: Any, exposure: Any, now: Any) -> Any:
+        made = original(self, ingress, exposure, now) or {}
+        key = self.key("canary-by-cookie")
+        if key not in annotations_of(ingress):
+            made.pop(key, None)
+        return made if made.keys() - {names.CHANGED} else None
+
+    return change
+
+
 LAWFUL: tuple[Bug, ...] = (
     Bug(
         name="lets R shrink with stable",
@@ -106,6 +119,17 @@ LAWFUL: tuple[Bug, ...] = (
         name="takes a Service that is created again for one that is gone",
         plant=_is_gone_at_once,
         workloads=("port",),
+    ),
+    Bug(
+        name="ends a release on a cached read of its Service",
+        plant=wrapped(decide._once_read, lambda _original, _release, plan: plan),
+        workloads=("port",),
+        rows="R",
+    ),
+    Bug(
+        name="leaves a cookie name that somebody took away",
+        plant=lambda: setattr(Nginx, "change", _leaves_the_cookie(Nginx.change)),
+        rows="G",
     ),
 )
 """Looked for in this order, after all others."""
