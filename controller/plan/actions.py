@@ -206,9 +206,11 @@ def _resume(release: Release, draft: Draft, stage: Stage) -> None:
         draft.label_stable(names.RESUME, None, "nothing is pending: resumed the Deployment")
         if is_paused(release.stable):
             draft.release_stable("nothing is pending", frozenset({ref(DEPLOYMENT, release.stable)}))
-    elif release.is_rejected or release.is_concluded:
+    elif release.is_rejected:
         revision = release.template_revision
         _refuse_resume(draft, f"revision {revision} was aborted; to try it: retry:{revision}")
+    elif release.is_concluded:
+        _refuse_resume(draft, "the release has ended")
     elif release.record is not None and stage is not Stage.ROLLING_BACK:
         _approve_by_resume(release, draft, release.record, asked)
 

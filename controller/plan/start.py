@@ -273,9 +273,12 @@ def _fall(release: Release, draft: Draft, carried: Exposure, needed: int) -> Sto
     count = f"{ready} of {needed} canary pods are ready"
     why = Hold(reason="CanaryShort", message=count)
     move(release, draft, target, why, waits_for_nobody=True)
+    does = f"lowered to {words(target)}"
+    if release.widest.is_within(target):
+        does = f"{words(release.widest)} stands"
     return Story(
         reason="CanaryShort",
-        message=f"{count}: lowered to {words(target)} until they are back",
+        message=f"{count}: {does} until they are back",
         needed=needed,
         degraded=("CanaryShort", count),
     )

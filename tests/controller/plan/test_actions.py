@@ -11,6 +11,7 @@ from controller.api.status import Answer
 from controller.plan.observed import Observed
 from controller.plan.record import Record
 from controller.plan.traffic.exposure import CLOSED
+from controller.plan.writes import Event
 from tests.controller.plan.applied import annotated, labelled, object_in, put
 from tests.controller.plan.plans import Pass, passed
 from tests.controller.plan.worlds import (
@@ -329,7 +330,21 @@ def test_rollout_resume_of_an_aborted_revision_is_refused_with_the_way_out() -> 
     assert label_after(done) is None
     (event,) = done.events
     assert event.reason == "PromotionRefused"
-    assert f"retry:{V2}" in event.message
+    said = f"rollout resume: revision {V2} was aborted; to try it: retry:{V2}"
+    assert event.message == said
+
+
+@pytest.mark.parametrize("result", ["promoted", "aborted"])
+def test_rollout_resume_of_a_release_that_has_ended_is_refused(result: str) -> None:
+    outcome = {"revision": V2, "since": STANDING.since, "result": result}
+    done = resumed(remembering(running(TEN, kept=STANDING), outcome=outcome))
+    assert label_after(done) is None
+    refused = Event(
+        reason="PromotionRefused",
+        message="rollout resume: the release has ended",
+        type="Warning",
+    )
+    assert [event for event in done.events if event.reason == refused.reason] == [refused]
 
 
 def test_rollout_resume_while_the_canary_is_replaced_waits() -> None:
