@@ -92,7 +92,9 @@ def judge(evidence: Sequence[Evidence], since: float) -> tuple[Verdict, ...]:
         evidence: one for each check of the release that counts.
         since: Unix time at which the present step began: safety is shown for each step anew.
     """
-    limit = math.log(len(evidence) / HARM) if evidence else 0.0
+    if not evidence:
+        return ()
+    limit = math.log(len(evidence) / HARM)
     return tuple(_verdict(entry, since, limit) for entry in evidence)
 
 

@@ -197,19 +197,19 @@ def most_unavailable(stable: Object, replicas: int) -> int:
     (Kubernetes reference: Deployment, RollingUpdate).
     """
     rolling = (spec_of(stable).get("strategy") or {}).get("rollingUpdate") or {}
-    unavailable = _resolved(rolling.get("maxUnavailable", "25%"), replicas, up=False)
-    surge = _resolved(rolling.get("maxSurge", "25%"), replicas, up=True)
+    unavailable = _hundredths(rolling.get("maxUnavailable", "25%"), replicas) // 100
+    surge = _hundredths(rolling.get("maxSurge", "25%"), replicas)  # rounded up it is 0 only of 0
     return 1 if unavailable == 0 and surge == 0 else unavailable
 
 
-def _resolved(value: object, replicas: int, *, up: bool) -> int:
+def _hundredths(value: object, replicas: int) -> int:
+    """Return a count of pods, or a percentage of the replicas, in hundredths of a pod."""
     if isinstance(value, int):
-        return value
+        return 100 * value
     text = str(value).removesuffix("%")
     if not text.isascii() or not text.isdecimal():
         return 0
-    share = int(text) * replicas
-    return ceil(share / 100) if up else share // 100
+    return int(text) * replicas
 
 
 def autoscalers_of(autoscalers: Iterable[Object], stable: Object) -> list[Object]:

@@ -258,6 +258,9 @@ def test_refuses_what_is_no_string_without_repeating_it(key: str, value: object,
         ({"header": "X-Account", "header_suffixes": "04-00"}, "range '04-00' runs backwards"),
         ({"header_values": "alice"}, "it needs serinus.dev/header"),
         ({"header_suffixes": "7"}, "it needs serinus.dev/header"),
+        ({"ingresses": "shop,\u00a0other"}, r"'\xa0other' does not fit"),
+        ({"query": "a=1,\u00a0b=2"}, r"'\xa0b=2' does not fit"),
+        ({"weight": "5" * 16_384}, f"'{'5' * 57}...' does not fit"),
         ({"weight": "5" * 16_385}, "16385 bytes are more than 16384"),
         ({"weight": "\u20ac" * 5_462}, "16386 bytes are more than 16384"),
     ],
@@ -306,6 +309,7 @@ def test_a_fault_names_the_key_the_value_and_what_is_allowed() -> None:
     ("key", "text", "value"),
     [
         (names.INGRESSES, "a, a", "'a'"),
+        (names.HEADER_SUFFIXES, "7, 04-00", "'7, 04-00'"),
         (names.STEPS, "10, 5", "'5'"),
         (names.STEPS, "5/99999999999h", "'5/99999999999h'"),
         (names.READY_DEADLINE, "8000d", "'8000d'"),
@@ -318,7 +322,7 @@ def test_a_fault_names_the_key_the_value_and_what_is_allowed() -> None:
     ],
 )
 def test_a_fault_shows_the_part_that_is_wrong(key: str, text: str, value: str) -> None:
-    (fault,) = parse({key: text}).faults
+    (fault,) = parse({names.HEADER: "X-Account", key: text}).faults
     assert (fault.key, fault.value) == (key, value)
 
 
@@ -334,6 +338,10 @@ def test_as_many_entries_as_are_allowed_fit() -> None:
     assert found.intent.ingresses == tuple(several[:-1])
     (fault,) = parse({names.INGRESSES: ", ".join(several)}).faults
     assert fault.value == "17 entries"
+    pairs = tuple((f"a{number}", "X") for number in range(intent.ITEMS_LIMIT))
+    assert asked(query=", ".join(map("=".join, pairs))).query == pairs
+    steps = range(1, intent.STEPS_LIMIT + 1)
+    assert [step.weight for step in asked(steps=",".join(map(str, steps))).steps] == [*steps]
 
 
 def test_a_header_that_is_wrong_itself_is_one_fault() -> None:
@@ -359,7 +367,7 @@ def test_refuses_more_accounts_than_the_flag_allows(
 
     assert parse(listed(count - 1), max_accounts=max_accounts).faults == ()
     (fault,) = parse(listed(count), max_accounts=max_accounts).faults
-    assert fault.key == names.HEADER_VALUES
+    assert (fault.key, fault.value) == (names.HEADER_VALUES, f"{count} accounts")
     assert said in fault.message
 
 
@@ -367,7 +375,17 @@ def test_refuses_accounts_whose_pattern_would_be_too_large() -> None:
     long = ",".join(f"{n:03d}{'.' * 27}" for n in range(200))
     parsed = parse(annotated(header="X-Account", header_values=long), max_accounts=500)
     (fault,) = parsed.faults
+    assert (fault.key, fault.value) == (names.HEADER_VALUES, "200 accounts")
     assert "200 accounts make a pattern that is too large" in fault.message
+
+
+def test_the_endings_make_the_pattern_larger_too() -> None:
+    # A pattern of 16,357 characters, with the endings 16,387 of 16,384.
+    accounts = ",".join(f"{n:03d}{'.' * 27}" for n in range(146))
+    alone = annotated(header="X-Account", header_values=accounts)
+    assert parse(alone, max_accounts=500).faults == ()
+    (fault,) = parse({**alone, **annotated(header_suffixes="04-05")}, max_accounts=500).faults
+    assert fault.value == "146 accounts"
 
 
 @pytest.mark.parametrize(
@@ -377,6 +395,7 @@ def test_refuses_accounts_whose_pattern_would_be_too_large() -> None:
         ("Weight", "is not a key; did you mean serinus.dev/weight?"),
         ("header-vlaues", "is not a key; did you mean serinus.dev/header-values?"),
         ("header_values", "is not a key; did you mean serinus.dev/header-values?"),
+        ("ready", "is not a key; did you mean serinus.dev/header?"),  # just near enough
         ("", f"is not a key; the keys are {SHORT_KEYS}"),
         ("x" * 300, f"is not a key; the keys are {SHORT_KEYS}"),
         ("weight\n", "is not a key; did you mean serinus.dev/weight?"),
@@ -417,6 +436,8 @@ def test_refuses_annotations_that_are_too_large_together() -> None:
         **dict.fromkeys(("cookie", "weight", "steps", "query"), "5" * 16_000),
     )
     assert len(parse(every).faults) == 4
+    most = {**every, names.CHECKS: "5" * 1_421}  # 65,536 bytes
+    assert len(parse(most).faults) == 5
     every[names.CHECKS] = "5" * 2_000
     fault = parse(every).faults[-1]
     assert fault == Fault(

@@ -245,9 +245,12 @@ RISKY: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "host port": (
         {"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 80}]}]},
-        "hostPort",
+        "no preStop sleep, hostPort",
     ),
-    "volume": ({"volumes": [{"persistentVolumeClaim": {"claimName": "c"}}]}, "a volume claim"),
+    "volume": (
+        {"volumes": [{"persistentVolumeClaim": {"claimName": "c"}}]},
+        "a volume claim: read-write-once cannot be shared with the canary",
+    ),
 }
 
 
@@ -261,7 +264,7 @@ def test_warns_of_a_risk_when_the_hold_is_taken(case: str) -> None:
     risky = changed(free(), spec={"template": {"spec": pod}})
     own = replace(replica_set("v1", 4), revision=revision_in(risky))
     done = passed(with_stable(risky, replica_sets=(own,)))
-    assert said in warned(done)
+    assert warned(done) == f"Deployment myapp has: {said}"
 
 
 def revision_in(obj: dict[str, Any]) -> str:

@@ -129,6 +129,7 @@ def test_checks_that_need_the_same_share_a_question() -> None:
         "latency",
         "latency-500ms",
     ]
+    assert [it.check for it in asked.looks] == list(asked.checks[:4])
 
 
 def test_without_a_data_plane_nothing_is_asked() -> None:
@@ -167,6 +168,10 @@ def test_errors_are_read_whatever_was_before() -> None:
 
 
 BEFORE = buckets({"0.1": 90.0, "0.3": 94.0, "1.2": 96.0, "inf": 100.0})
+
+
+def test_twenty_answers_of_stable_are_enough_to_say_what_is_slow() -> None:
+    assert edge_of("latency", buckets({"0.1": 19.5, "inf": 20.0})) == 0.1
 
 
 @pytest.mark.parametrize(
@@ -297,11 +302,14 @@ def window(number: int, stable: object = None) -> Window:
     ],
 )
 def test_evidence_is_as_old_as_nothing_was_seen(windows: tuple[Window, ...], age: float) -> None:
-    seen = replace(look(), has_testers=True)
+    (seen,) = inquiry(scrape=30.0, has_testers=True).looks
+    seen = replace(seen, has_testers=True)
     assert evidence_of(seen, (count(5),), windows) == Evidence(
         criterion=ERROR_RATE,
         windows=windows,
         history=(count(5),),
+        window_seconds=30.0,
+        scrape_seconds=30.0,
         age_seconds=age,
         has_testers=True,
     )
@@ -347,12 +355,12 @@ def test_kinds_are_joined_over_both_times() -> None:
         Series(labels={**labels, "service": CANARY}, samples=((SINCE, 4.0), (SINCE + 30, 10.0))),
     ]
     tell = TRAEFIK.kinds(15)[1]
-    assert tried_of(inquiry(), TRAEFIK, series, tell, SINCE + 36) == Tried(
+    assert tried_of(inquiry(scrape=30.0), TRAEFIK, series, tell, SINCE + 36) == Tried(
         kinds=(Kind(text="GET 2xx", stable=30.0, canary=6.0),),
         untold=TRAEFIK.untold,
         seconds=36.0,
         age_seconds=6.0,
-        scrape_seconds=15.0,
+        scrape_seconds=30.0,
     )
 
 

@@ -57,6 +57,16 @@ SAID = {
             "min at this rate"
         ),
     ),
+    "early": (
+        evidence(*QUIET, number=10),
+        Outcome.NOT_ENOUGH_DATA,
+        (
+            "error-rate: not enough data: canary 2 of 150 (1 %), stable 14 of 1,350 (1 %); 1x of "
+            "stable's, tolerated 1.05x; evidence of harm 0.7 of 100, that it is below 2x or 0.5 % "
+            "0.7 of 20; about 2,108 more requests to the canary if it is as good as stable, 35 "
+            "min at this rate"
+        ),
+    ),
     "clean": (
         evidence(*CLEAN),
         Outcome.NOT_ENOUGH_DATA,
@@ -83,6 +93,24 @@ SAID = {
             "success>=99%: not enough data: canary 30 of 3,000 (1 %); tolerated 1 %; evidence of "
             "harm 0.2 of 100, that it is below 1 % 0.1 of 20; as it stands no number of requests "
             "would show it"
+        ),
+    ),
+    "as many on both sides": (
+        evidence(count(1500, 15), count(1500, 15), criterion=SUCCESS, number=2),
+        Outcome.NOT_ENOUGH_DATA,
+        (
+            "success>=99%: not enough data: canary 30 of 3,000 (1 %); tolerated 1 %; evidence of "
+            "harm 0.2 of 100, that it is below 1 % 0.1 of 20; as it stands no number of requests "
+            "would show it"
+        ),
+    ),
+    "better than a stable that does not count": (
+        evidence(count(150, 0.75), count(1350, 67.5), criterion=SUCCESS, number=2),
+        Outcome.NOT_ENOUGH_DATA,
+        (
+            "success>=99%: not enough data: canary 2 of 300 (0.5 %); tolerated 1 %; evidence of "
+            "harm 0.3 of 100, that it is below 1 % 1.0 of 20; about 3,080 more requests to the "
+            "canary if it is as good as stable, 5 min at this rate"
         ),
     ),
     "too many": (
@@ -297,6 +325,10 @@ def test_clusters_make_evidence_weaker(canary: Count, stable: Count) -> None:
 def test_clusters_are_said() -> None:
     bursts = tuple(count(135, 21.6 * (i // 8 % 2) / 8) for i in range(480))
     assert "events count as one" in verdict(evidence(*QUIET, history=bursts)).message
+    uneven = tuple(count(135, 9 + 2 * (i // 8 % 2)) for i in range(480))
+    said = verdict(evidence(*QUIET, number=10, history=uneven))
+    assert said.dispersion == pytest.approx(1.78)
+    assert said.message.endswith("; 1.8 events count as one, as they come in clusters")
 
 
 @pytest.mark.parametrize(

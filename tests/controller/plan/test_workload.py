@@ -106,8 +106,11 @@ def test_avoids_a_service_that_waits_for_the_changed_value() -> None:
 def test_changes_all_where_more_than_three_have_to_be() -> None:
     labels = dict.fromkeys("abcde", "v")
     services = [selecting(key, **{key: "v"}) for key in labels]
-    found = labels_for(stable_with(labels, a="v"), *services)
-    assert found == {**dict.fromkeys(labels, "v-canary"), **OURS}
+    everything = {**dict.fromkeys(labels, "v-canary"), **OURS}
+    assert labels_for(stable_with(labels, a="v"), *services) == everything
+    assert labels_for(stable_with(labels, a="v"), *services[:4]) == everything
+    three = labels_for(stable_with(labels, a="v"), *services[:3])
+    assert three == {**everything, "d": "v", "e": "v"}
 
 
 def test_finds_none_where_every_choice_is_selected() -> None:
@@ -278,6 +281,7 @@ def test_the_users_replicas_are_a_count_or_a_share_rounded_up(
         (None, 4, 1),  # the API server's default: 25 %
         (None, 3, 0),  # rounded down, and one surge pod makes up for it
         ({"maxUnavailable": 2}, 4, 2),
+        ({"maxUnavailable": 150}, 200, 150),
         ({"maxUnavailable": "50%"}, 3, 1),
         ({"maxUnavailable": 0, "maxSurge": 0}, 3, 1),  # the two may not both be 0
         ({"maxUnavailable": "10%", "maxSurge": "0%"}, 3, 1),
