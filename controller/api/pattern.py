@@ -260,7 +260,7 @@ def suffixes_of(text: str) -> tuple[Suffix, ...]:
     Args:
         text: what `suffix_text` or `decode` returned.
     """
-    common, _, group = text.removeprefix(_ALPHABET).removesuffix(")").rpartition("(?:")
+    common, _, group = text.removeprefix(_ALPHABET).rpartition("(?:")
     runs = (re.findall(_CLASS, common + run) for run in group.split("|") if run)
     return tuple(Suffix(first=_end(run, 0), last=_end(run, -1)) for run in runs)
 

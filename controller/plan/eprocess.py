@@ -54,13 +54,14 @@ def by_ratio(ratio: float) -> View:
     """Look at which side the events fell on; the edge: the canary is `ratio` times as bad."""
 
     def view(window: Window) -> Trials:
-        weighted = ratio * window.canary.requests
-        requests = weighted + window.stable.requests
-        is_comparable = window.canary.requests > 0 and window.stable.requests > 0
+        canary, stable = window.canary, window.stable
+        if canary.requests <= 0 or stable.requests <= 0:
+            return Trials(hits=0.0, trials=0.0, chance=0.0)
+        weighted = ratio * canary.requests
         return Trials(
-            hits=window.canary.events if is_comparable else 0.0,
-            trials=window.canary.events + window.stable.events if is_comparable else 0.0,
-            chance=weighted / requests if requests else 0.0,
+            hits=canary.events,
+            trials=canary.events + stable.events,
+            chance=weighted / (weighted + stable.requests),
         )
 
     return view
@@ -139,8 +140,7 @@ def path(
         fresh = _logarithm(part / len(factors))
         trials = view(window)
         wealth = [
-            _log_sum_of_two(have, fresh)
-            + (min(gain(trials, factor) / clustered, most) if trials.trials else 0.0)
+            _log_sum_of_two(have, fresh) + min(gain(trials, factor) / clustered, most)
             for have, factor in zip(wealth, factors, strict=True)
         ]
         yield log_sum([*wealth, _logarithm(waiting)])

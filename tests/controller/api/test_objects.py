@@ -1,4 +1,6 @@
 import json
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -231,6 +233,21 @@ MOMENT = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 def test_a_time_is_written_in_utc_to_the_second_and_read_back() -> None:
     elsewhere = MOMENT.replace(microsecond=999_999).astimezone(timezone(timedelta(hours=8)))
     assert objects.stamp(elsewhere) == "2026-11-22T12:00:00Z"
+    assert objects.moment_of("2026-11-22T12:00:00Z") == MOMENT
+
+
+@pytest.fixture
+def _in_tokyo() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_tokyo")
+def test_the_time_of_the_machine_plays_no_part() -> None:
+    assert objects.stamp(MOMENT) == "2026-11-22T12:00:00Z"
     assert objects.moment_of("2026-11-22T12:00:00Z") == MOMENT
 
 

@@ -73,6 +73,7 @@ def suffix_lists(draw: st.DrawFn) -> tuple[Suffix, ...]:
     ("members", "endings", "text"),
     [
         (["mia"], None, "^(?:mia)$"),
+        (["Mia"], None, "^(?:Mia)$"),
         (["tom.k", "mia"], None, r"^(?:mia|tom\x2ek)$"),
         (["mia", "mia"], None, "^(?:mia)$"),
         (["a@b+c~d"], None, r"^(?:a\x40b\x2bc\x7ed)$"),
@@ -348,6 +349,7 @@ def test_reads_endings_and_ranges(text: str, suffixes: list[tuple[str, str]]) ->
     read = parse_suffixes(text)
     assert read == tuple(Suffix(first=first, last=last) for first, last in suffixes)
     assert parse_suffixes(", ".join(map(str, read))) == read
+    assert {str(suffix) for suffix in read} <= set(text.replace(" ", "").split(","))
 
 
 @pytest.mark.parametrize(
@@ -359,6 +361,7 @@ def test_reads_endings_and_ranges(text: str, suffixes: list[tuple[str, str]]) ->
         ("7;8", "entry '7;8' does not fit"),
         ("7\n", r"entry '7\n' does not fit"),
         ("FF", "entry 'FF' does not fit"),
+        ("X7", "entry 'X7' does not fit"),
         ("\u0667", r"entry '\u0667' does not fit"),
         ("00000", "entry '00000' does not fit"),
         ("0 - 4", "entry '0 - 4' does not fit"),

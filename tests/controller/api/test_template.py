@@ -48,6 +48,10 @@ BAD: dict[str, tuple[object, str]] = {
     "a field too many": (own(url="http://x"), "must have the keys requests and events"),
     "no text": (own(events=7), "checks.x-a.events: '7' must be a text of 1 to 2000 characters"),
     "no character": (own(requests=""), "checks.x-a.requests: '' must be a text of 1 to 2000"),
+    "one character": (
+        own(requests="u"),
+        "checks.x-a.requests: 'u' must hold $pods, which tells both sides apart",
+    ),
     "too long": (own(requests="$pods " + "x" * 1995), "must be a text of 1 to 2000 characters"),
     "a placeholder of another name": (
         own(events="$pods $pod"),

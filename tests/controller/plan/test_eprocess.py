@@ -40,6 +40,8 @@ def test_a_gain_is_the_logarithm_of_a_likelihood_ratio() -> None:
 def test_the_chance_of_a_hit_follows_from_the_observed_requests() -> None:
     seen = by_ratio(2.0)(window(count(50, 4), count(450, 6)))
     assert seen == Trials(hits=4, trials=10, chance=100 / 550)
+    few = by_ratio(2.0)(window(count(0.5, 0.2), count(0.25, 0.1)))
+    assert few == Trials(hits=0.2, trials=0.2 + 0.1, chance=1.0 / 1.25)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_a_window_in_which_one_side_had_no_request_compares_nothing(
     canary: Count, stable: Count
 ) -> None:
     seen = by_ratio(1.0)(window(canary, stable))
-    assert (seen.hits, seen.trials) == (0, 0)
+    assert seen == Trials(hits=0, trials=0, chance=0.0)
     assert list(path([window(canary, stable)], by_ratio(1.0), WORSE, [1.0])) == [pytest.approx(0.0)]
 
 
@@ -136,6 +138,12 @@ def test_bets_may_begin_with_any_window() -> None:
             0.5 * cubed + 0.25 * by_window + 0.25,
         ]
     )
+
+
+def test_nothing_has_to_be_bet_on_the_first_window() -> None:
+    seen = windows(count(10, 2), count(90, 3), 3)
+    found = list(path(seen, by_ratio(1.0), WORSE, [1.0] * 3, begin=(0.0, 1.0)))
+    assert found == pytest.approx([0.0, *path(seen[1:], by_ratio(1.0), WORSE, [1.0] * 2)])
 
 
 def test_the_parts_that_begin_later_add_up_to_the_whole() -> None:
