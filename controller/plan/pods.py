@@ -109,7 +109,7 @@ def ensure_budget(release: Release, draft: Draft) -> None:
         )
 
 
-def size(release: Release, draft: Draft, target: Exposure, *, at_least: int = 1) -> int:
+def size(release: Release, draft: Draft, target: Exposure, *, at_least: int) -> int:
     """Scale the canary for `target`; returns how many pods it should have.
 
     Up at once. Down only when the exposure that needed the pods has been gone for

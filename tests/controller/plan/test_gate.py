@@ -51,6 +51,7 @@ from tests.controller.plan.worlds import (
 
 SHOP = Upstream(namespace="canary", ingress=NAME, service=NAME, port="80")
 ROLLING = record(step=50, approval=V2, approved_by="the plan", exposed=stamp(LONG_AGO))
+ABORTED = {"revision": V2, "result": "aborted", "why": "by a person"}
 TRIED = Tried(kinds=(Kind(text="GET 2xx", stable=100, canary=10),))
 
 
@@ -101,6 +102,14 @@ def test_nothing_is_noted_before_the_exposure() -> None:
     done = passed(closed)
     assert done.record is not None
     assert done.record.exposed == ""
+
+
+def test_nothing_is_noted_while_it_is_taken_back() -> None:
+    fresh = standing(kept=record(step=5))
+    ended = status(rejected={"revision": V2}, outcome={**ABORTED, "since": record().since})
+    done = passed(put(fresh, SERVICE, annotated(fresh.service or {}, ended)))
+    assert done.plan.stage == "RollingBack"
+    assert done.record == record(step=5)
 
 
 def test_every_port_behind_every_ingress_is_asked_for() -> None:
@@ -231,6 +240,11 @@ def test_a_pass_is_one_of_this_step() -> None:
     assert said(checked(GOOD)) == [("error-rate", Outcome.PASS)]
     just_begun = standing(kept=replace(AT_FIVE, step_since=stamp(NOW)))
     assert said(checked(GOOD, world=just_begun)) == [("error-rate", Outcome.NOT_ENOUGH_DATA)]
+
+
+def test_of_a_step_whose_time_nobody_wrote_all_windows_count() -> None:
+    untimed = standing(kept=replace(AT_FIVE, step_since=""))
+    assert said(checked(GOOD, world=untimed)) == [("error-rate", Outcome.PASS)]
 
 
 # What the answers are worth.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.plan.evidence import Count, Criterion, Evidence, Window
+from controller.plan.evidence import Count, Criterion, Evidence, Window, flaw_of_count
 from controller.plan.judge import HARM, SAFETY, Outcome, Verdict, judge, outcome_of
 from tests.controller.plan.windows import (
     ERROR_RATE,
@@ -194,6 +194,11 @@ def test_evidence_that_cannot_be_believed_is_no_data(found: Evidence, why: str) 
     said = verdict(found)
     name = found.criterion.check
     assert (said.outcome, said.message) == (Outcome.NO_DATA, f"{name}: no data: {why}")
+
+
+def test_counts_are_extrapolated_so_one_event_more_than_requests_is_believed() -> None:
+    assert flaw_of_count(count(15, 16)) == ""
+    assert flaw_of_count(count(15, 16.1)) == "more events than requests"
 
 
 def test_a_share_needs_no_stable() -> None:

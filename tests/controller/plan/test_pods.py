@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.api import names
-from controller.api.objects import DEPLOYMENT, DISRUPTION_BUDGET, INGRESS, SERVICE
+from controller.api.objects import DEPLOYMENT, DISRUPTION_BUDGET, INGRESS, SERVICE, stamp
 from controller.plan.observed import Observed
 from controller.plan.traffic.exposure import CLOSED
 from controller.plan.writes import Merge
@@ -96,6 +96,17 @@ def test_a_removal_of_capacity_is_conditional_and_read_afresh() -> None:
         ("EndpointSlice", CANARY),
         ("Ingress", CANARY),
     }
+
+
+def test_a_removal_that_is_due_goes_on_beside_a_raise_that_waits_for_it() -> None:
+    """The record that is still to be written is written first, and calls nothing off."""
+    asked = {names.WEIGHT: "25", names.CHECKS: "restarts"}
+    ours = object_in(shrinking(LONG, LONG), INGRESS, CANARY)
+    assert ours is not None
+    world = put(sized(asked, at=10, pods=4), INGRESS, ours)
+    done = passed(replace(world, seen=seen_for(LONG, ours)))
+    assert done.record == record(step=10, exposed=stamp(NOW))
+    assert replicas(done) == 4
 
 
 def test_does_not_shrink_while_more_is_exposed_than_fewer_carry() -> None:

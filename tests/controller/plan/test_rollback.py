@@ -330,7 +330,8 @@ def announced() -> Observed:
 
 def test_then_it_gets_the_newer_one_conditionally_and_read_afresh() -> None:
     done = passed(announced())
-    assert images(done) == ["janakiramm/myapp:v3"]
+    made = object_in(done.after, DEPLOYMENT, CANARY)
+    assert template_of(made or {}) == template_of(canary("v3")[0])
     (write,) = done.on(DEPLOYMENT, CANARY)
     assert isinstance(write, Merge)
     assert write.patch["metadata"]["resourceVersion"] == "100"

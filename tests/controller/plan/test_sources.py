@@ -44,11 +44,16 @@ def test_a_name_fits_itself_alone() -> None:
     assert re.fullmatch(pattern, CANARY)
     assert not re.fullmatch(pattern, STABLE.replace(".", "x"))
     assert not re.fullmatch(pattern, STABLE + "x")
+    # A capital with a backslash before it would be a class or an anchor.
+    query, _ = Traefik(upstreams=(SHOP,), provider="CRD").errors(15)
+    assert "-myapp-80@CRD|" not in query
+    assert '-myapp-80@CRD"' in query
 
 
 @pytest.mark.parametrize(
     ("labels", "part"),
     [
+        ({"service": STABLE, "code": "101"}, Part(side="stable", requests=1.0)),
         ({"service": STABLE, "code": "200"}, Part(side="stable", requests=1.0)),
         ({"service": STABLE, "code": "404"}, Part(side="stable", requests=1.0)),
         ({"service": STABLE, "code": "503"}, Part(side="stable", requests=1.0, events=1.0)),
@@ -221,6 +226,8 @@ def test_ingress_nginx_is_asked_by_every_spelling_of_its_labels() -> None:
         'exported_service=""}[30s]) or '
         f'last_over_time({ours}exported_namespace=~"canary",exported_service=~"myapp"}}[30s]))'
     )
+    by_all = query.replace("canary,status", "canary,host,path,method,status")
+    assert NGINX.kinds(15)[0] == by_all
 
 
 def test_ingress_nginx_counts_durations_and_kinds() -> None:
