@@ -16,6 +16,7 @@ from tests.controller.plan.applied import (
     CANARY,
     annotated,
     apply,
+    changed,
     object_in,
     put,
     settled,
@@ -341,6 +342,14 @@ def test_then_it_gets_the_newer_one_conditionally_and_read_afresh() -> None:
         ("Ingress", CANARY),
     }
     assert write.patch["spec"]["replicas"] == 1
+
+
+def test_what_the_newer_template_does_not_have_is_taken_away() -> None:
+    ours = object_in(announced(), DEPLOYMENT, CANARY)
+    noted = {"template": {"metadata": {"annotations": {"note": "of the old one"}}}}
+    done = passed(put(announced(), DEPLOYMENT, changed(ours or {}, spec=noted)))
+    made = object_in(done.after, DEPLOYMENT, CANARY)
+    assert template_of(made or {}) == template_of(canary("v3")[0])
 
 
 def test_a_refusal_keeps_the_old_template() -> None:
