@@ -126,13 +126,15 @@ def test_pods_stay_until_the_kept_time_has_passed(
     seen: float, writes: int, wake: float | None
 ) -> None:
     world = shrinking(seen, changed=stamp(LONG_AGO))
-    draft = drafted(world, lambda release, draft: size(release, draft, CLOSED))
+    draft = drafted(world, lambda release, draft: size(release, draft, CLOSED, at_least=1))
     assert (len(draft.writes), draft.wake_seconds) == (writes, wake)
     assert draft.record == record(step=0, changed=stamp(LONG_AGO))
 
 
 def test_where_no_time_was_kept_it_begins_now() -> None:
-    draft = drafted(shrinking(40.0), lambda release, draft: size(release, draft, CLOSED))
+    draft = drafted(
+        shrinking(40.0), lambda release, draft: size(release, draft, CLOSED, at_least=1)
+    )
     assert draft.writes == []
     assert draft.record == record(step=0, changed=stamp(NOW))
 
