@@ -287,6 +287,7 @@ def test_the_users_replicas_are_a_count_or_a_share_rounded_up(
         ({"maxUnavailable": "10%", "maxSurge": "0%"}, 3, 1),
         ({"maxUnavailable": "10%", "maxSurge": "1%"}, 3, 0),
         ({"maxUnavailable": "some"}, 3, 0),
+        ({"maxUnavailable": "10%", "maxSurge": "some"}, 3, 1),
     ],
 )
 def test_max_unavailable_is_resolved_as_the_deployment_controller_does(
