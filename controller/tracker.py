@@ -38,11 +38,14 @@ class _Watched:
     Attributes:
         slices: by uid.
         since: since when each endpoint has been ready without a break.
-        history: (time, ready endpoints from then on), oldest first.
+        ready: the endpoints that were ready when it was last looked at.
+        history: (time, ready endpoints from then on), oldest first. Where one endpoint took the
+            place of another in one change, the count without both comes first, at the same time.
     """
 
     slices: dict[str, _Slice] = field(default_factory=dict)
     since: dict[str, float] = field(default_factory=dict)
+    ready: frozenset[str] = frozenset()
     history: deque[tuple[float, int]] = field(default_factory=deque)
 
 
@@ -173,13 +176,16 @@ class Tracker:
         known.slices[uid] = entry
 
     def _settle(self, known: _Watched) -> None:
-        """Bring `since` and `history` in line with the slices."""
+        """Bring `since`, `ready` and `history` in line with the slices."""
         now = self._now()
-        ready = {name for name, is_ready in _ready(known.slices.values()).items() if is_ready}
+        found = _ready(known.slices.values())
+        ready = frozenset(name for name, is_ready in found.items() if is_ready)
+        kept, known.ready = ready & known.ready, ready
         known.since = {name: known.since.get(name, now) for name in ready}
         history = known.history
-        if not history or history[-1][1] != len(ready):
-            history.append((now, len(ready)))
+        for count in (len(kept), len(ready)) if history else (len(ready),):
+            if not history or history[-1][1] != count:
+                history.append((now, count))
         while len(history) > 1 and now - history[1][0] >= HISTORY_SECONDS:
             history.popleft()
 

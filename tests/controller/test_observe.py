@@ -268,6 +268,18 @@ def test_a_break_between_two_passes_is_not_missed(world: Watched) -> None:
     assert pool.most_ready_within(30) == 2
 
 
+def test_a_pod_that_takes_the_place_of_another_in_one_change_is_a_fall(world: Watched) -> None:
+    world.clock.advance(60)
+    world.put(objects.ENDPOINT_SLICE, slice_of("app", endpoint("app-1-x"), endpoint("app-2-z")))
+    world.clock.advance(5)
+
+    pool = world.observer.observe(KEY).stable
+
+    assert pool.history == ((5.0, 2), (5.0, 1), (65.0, 2))
+    assert pool.seconds_since_fall == 5.0
+    assert pool.most_ready_within(3) == 2
+
+
 def test_a_slice_that_a_list_brought_may_hide_a_break_and_counts_as_new(world: Watched) -> None:
     world.clock.advance(60)
     world.server.put(objects.ENDPOINT_SLICE, slice_of("app", endpoint("app-1-x")))
