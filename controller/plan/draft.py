@@ -18,7 +18,7 @@ from controller.api.status import Answer, Known, Outcome
 from controller.plan.observed import Ref
 from controller.plan.record import Record
 from controller.plan.release import Release
-from controller.plan.writes import Event, Write, raised
+from controller.plan.writes import Event, Write, raised, ref
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,17 +144,21 @@ def keep(release: Release, draft: Draft) -> None:
     """Write the record if this pass changed it, and nothing else writes the canary already.
 
     Conditional on resourceVersion: a record is written whole, so a stale one must not win (T10).
+    One of another revision rests on the Deployment whose template that is (T9).
     """
     if release.canary is None or draft.record is None or draft.record == release.record:
         return
     if any(is_on(write, DEPLOYMENT, release.canary) for write in draft.writes):
         return
+    known = release.record.revision if release.record is not None else ""
+    template = release.stable if draft.record.revision != known else None
     draft.add(
         raised(
             DEPLOYMENT,
             release.canary,
             {"metadata": {"annotations": {names.RELEASE: draft.record.written()}}},
             "kept the record of the release",
+            confirm=frozenset({ref(DEPLOYMENT, template)} if template is not None else ()),
         )
     )
 

@@ -24,7 +24,7 @@ from controller.plan.checks import Hold, hold_on, let_go, pods_hold
 from controller.plan.draft import Draft, Story, canary_spec
 from controller.plan.pods import ensure_budget, ensure_service, size
 from controller.plan.refusals import has_affinity
-from controller.plan.release import Release, Roll
+from controller.plan.release import Release, Roll, writable
 from controller.plan.routes import (
     canary_refs,
     clean,
@@ -205,7 +205,7 @@ def _in_place(release: Release, draft: Draft) -> Story:
     ensure_routes(release, draft)
     if release.widest.weight > IN_PLACE_WEIGHT and not sticky:
         for route in release.found.our_ingresses:
-            half = release.written(route).at_weight(IN_PLACE_WEIGHT)
+            half = writable(release.written(route)).at_weight(IN_PLACE_WEIGHT)
             draft.add(lower(release, route, half.meet(release.written(route))))
         return Story(reason=Stage.PROMOTING, message="lowering the weight to 50 before the roll")
     left = release.settling(release.propagation)
@@ -364,7 +364,7 @@ def _keep_carried(release: Release, draft: Draft) -> None:
     spared = ceil(100 - 100 * stable / release.full)
     weight = max(spared, 100 * canary // release.record.replicas)
     if 0 < weight < release.widest.weight:
-        walk_back(release, draft, release.widest.at_weight(weight))
+        walk_back(release, draft, writable(release.widest).at_weight(weight))
 
 
 def _grow(release: Release, draft: Draft) -> None:
@@ -405,12 +405,12 @@ def _walk(release: Release, draft: Draft) -> Story:
     unknown = _unknown_seconds(release, revision)
     ready = release.stable_ready(revision, release.propagation) if unknown <= 0 else 0
     floor = _lowest_weight(release, ready)
-    weight = release.widest.weight
+    rules, weight = writable(release.widest), release.widest.weight
     if floor == 0:
         _walk_all(release, draft)
         return _told(release, Stage.PROMOTING, f"{ready} stable pods are known: walking back to 0")
     if floor < weight:
-        walk_back(release, draft, release.widest.at_weight(floor))
+        walk_back(release, draft, rules.at_weight(floor))
         return _told(release, Stage.PROMOTING, f"{ready} stable pods are known: weight {floor}")
     left = NO_GROWTH_SECONDS - release.since(release.last_changed)
     if release.autoscalers and ready and left <= 0:
@@ -418,7 +418,7 @@ def _walk(release: Release, draft: Draft) -> Story:
         draft.tell(
             "WalkBackForced", f"stable did not grow: weight {weight} to {less}", warning=True
         )
-        walk_back(release, draft, release.widest.at_weight(less) if less else CLOSED)
+        walk_back(release, draft, rules.at_weight(less) if less else CLOSED)
     return _told(
         release,
         "WaitingForStable",

@@ -412,11 +412,7 @@ class Release:
 
         To be aimed for where nothing else is known: what somebody else wrote is not written again.
         """
-        least = self.narrowest
-        if least.suffix != UNKNOWN:
-            return least
-        header = least.header if least.accounts else None
-        return replace(least, header=header, suffix="", share=CLOSED.share)
+        return writable(self.narrowest)
 
     @property
     def is_open(self) -> bool:
@@ -531,3 +527,11 @@ def release_of(observed: Observed, now: datetime) -> Release:
         record=record_of(found.canary) if found.canary is not None else None,
         refusal=refusal_of(observed, found),
     )
+
+
+def writable(exposure: Exposure) -> Exposure:
+    """Return an exposure without a rule that somebody else wrote and we never could."""
+    if exposure.suffix != UNKNOWN:
+        return exposure
+    header = exposure.header if exposure.accounts else None
+    return replace(exposure, header=header, suffix="", share=CLOSED.share)

@@ -164,12 +164,14 @@ def _raise(release: Release, route: Object, target: Exposure) -> Merge | None:
     changes = release.found.nginx.change(route, target, release.now)
     if changes is None:
         return None
+    # stable's size is what the canary's need is counted from
+    size = {ref(DEPLOYMENT, release.stable)} if release.stable is not None else set()
     return raised(
         INGRESS,
         route,
         {"metadata": {"annotations": changes}},
         f"raised the canary's exposure to {words(target)}",
-        confirm=canary_refs(release) | {service_ref(release)},
+        confirm=canary_refs(release) | {service_ref(release)} | size,
         events=_events(release.written(route), target),
     )
 

@@ -1,7 +1,7 @@
 """`Promoting`, P0 to P7 of safety.md section 4: each write, and the gate before it."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from controller.api.objects import (
     ENDPOINT_SLICE,
     INGRESS,
     SERVICE,
+    Object,
     is_paused,
     stamp,
 )
@@ -124,7 +125,8 @@ def test_everybody_is_moved_once_the_canary_carries_everybody() -> None:
     (write,) = done.on(INGRESS, CANARY)
     assert isinstance(write, Merge)
     assert write.patch["metadata"]["resourceVersion"] == "100"
-    assert write.confirm == BY_CANARY | BY_SERVICE
+    by_size = frozenset({Ref(kind=DEPLOYMENT, namespace=NAMESPACE, name=NAME)})
+    assert write.confirm == BY_CANARY | BY_SERVICE | by_size
     assert done.exposure == EVERYBODY
     assert done.told == ["WeightRaised"]
 
@@ -182,11 +184,15 @@ def test_an_abort_after_the_approval_reads_afresh_whether_stable_rolls_already()
     assert write.confirm == frozenset({Ref(kind=DEPLOYMENT, namespace=NAMESPACE, name=NAME)})
 
 
+def odd_rule_at(weight: int, at: datetime = NOW) -> Object:
+    """Return our Ingress with a rule that we never write."""
+    odd = annotated(route(exposed(weight), at=at), {f"{PREFIX}/canary-by-header": "X-Account"})
+    return annotated(odd, {f"{PREFIX}/canary-by-header-pattern": ".*"})
+
+
 def test_a_rule_of_somebody_else_is_not_written_again_in_the_shift() -> None:
     """Nobody asks for it: with a configuration that cannot be read what stands is kept."""
-    odd = annotated(route(exposed(10)), {f"{PREFIX}/canary-by-header": "X-Account"})
-    odd = annotated(odd, {f"{PREFIX}/canary-by-header-pattern": ".*"})
-    world = put(approved(pods=4), INGRESS, odd)
+    world = put(approved(pods=4), INGRESS, odd_rule_at(10))
     done = passed(put(world, SERVICE, annotated(world.service or {}, {names.WEIGHT: "many"})))
     assert done.exposure is not None
     assert (done.exposure.header, done.exposure.suffix) == (None, "")
@@ -594,6 +600,25 @@ def scaled(wanted: int, ready: int, **more: Any) -> Observed:
 def test_the_weight_falls_as_far_as_a_small_stable_carries_it_with_a_quarter_more() -> None:
     done = passed(scaled(2, 2))
     assert done.exposure == exposed(38)  # 2 of 4 pods may carry 62.5 %
+
+
+def test_a_rule_of_somebody_else_is_not_written_again_when_everybody_walks_back() -> None:
+    part = passed(put(scaled(2, 2), INGRESS, odd_rule_at(100)))
+    assert part.exposure == replace(CLOSED, weight=38)
+    long_ago = odd_rule_at(38, at=NOW - timedelta(seconds=300))
+    forced = passed(put(scaled(2, 2), INGRESS, long_ago))
+    assert forced.exposure == replace(CLOSED, weight=13)
+
+
+def test_a_rule_of_somebody_else_is_not_written_again_in_place() -> None:
+    world = put(running(IN_PLACE, pods=4, kept=APPROVED), INGRESS, odd_rule_at(80))
+    assert passed(world).exposure == replace(CLOSED, weight=50)
+
+
+def test_a_rule_of_somebody_else_is_not_written_again_where_the_canary_is_short() -> None:
+    two = Pool(endpoints=pool(canary()[1].name, 2).endpoints, history=((10.0, 2), (LONG, 4)))
+    world = put(rolling(old=2, new=2, canary=two), INGRESS, odd_rule_at(100))
+    assert passed(world).exposure == replace(CLOSED, weight=50)
 
 
 def test_a_small_stable_that_grows_by_load_is_waited_for() -> None:

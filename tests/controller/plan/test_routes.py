@@ -71,6 +71,7 @@ def test_a_raise_is_conditional_on_the_version_and_read_afresh() -> None:
     }
     assert {(str(ref.kind), ref.name) for ref in write.confirm} == {
         ("Deployment", CANARY),
+        ("Deployment", NAME),
         ("EndpointSlice", CANARY),
         ("Service", NAME),
     }
