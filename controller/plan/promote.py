@@ -438,6 +438,20 @@ def _unknown_seconds(release: Release, revision: str) -> float:
     return release.propagation - release.observed.stable.seconds_since_fall
 
 
+def still_after(release: Release) -> float | None:
+    """Return the seconds until every proxy knows a stable that does not roll; None while it does.
+
+    Of a release whose record is gone nobody knows whether it had let stable go.
+    """
+    serving = release.serving
+    alone = {entry.revision for entry in release.stable_sets if entry.pods} == {serving}
+    stays = is_paused(release.stable or {}) or release.template_revision == serving
+    if not (alone and stays and release.is_observed):
+        return None
+    young = release.propagation - release.stable_age(serving)
+    return max(young, _unknown_seconds(release, serving))
+
+
 def _next_growth(
     release: Release, revision: str, no_growth_seconds: float, unknown_seconds: float
 ) -> float | None:

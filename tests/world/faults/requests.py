@@ -121,7 +121,7 @@ def _is_over(scene: Scene, namespace: str, service: str) -> bool:
 def _lowering(name: str, carried: set[str], *allowed: set[str]) -> list[str]:
     if carried in allowed:
         return []
-    wanted = " or ".join(sorted(field for fields in allowed for field in fields))
+    wanted = " or ".join(sorted(set().union(*allowed)))
     return [f"T6 (this lowering is conditional on {wanted}): {name} {sorted(carried)}"]
 
 
