@@ -432,13 +432,13 @@ REFUSED: dict[str, tuple[Observed, str, tuple[str, ...]]] = {
     ),
     "an administrator's own check and one without a dialect": (
         idle(
-            {names.CHECKS: "x-a, restarts, error-rate"},
+            {names.CHECKS: "x-a, restarts, error-rate, latency"},
             parameters=Parameters(
                 scrape_seconds=15, templates=(Template(name="x-a", requests="", events=""),)
             ),
         ),
         "ChecksWithoutDialect",
-        (names.CHECKS,),
+        (f"{names.CHECKS}: error-rate, latency needs",),
     ),
     "neither of two classes": (
         replace(
