@@ -88,7 +88,8 @@ async def test_wait_for_the_ready_condition_ends_when_a_release_can_start(app: A
     await app.deploy()
     await app.kubectl(f"label service {NAME} serinus.dev/canary=enabled")
     await app.kubectl(f"wait --for=condition=serinus.dev/Ready service/{NAME} --timeout=60s")
-    assert app.told.is_ready
+    conditions = (await app.get("services"))["status"]["conditions"]
+    assert ("serinus.dev/Ready", "True") in {(it["type"], it["status"]) for it in conditions}
 
 
 @scenario

@@ -446,6 +446,7 @@ UNSEEN = changed(deployment("v2"), status={"observedGeneration": 0})
         (rolling(exposure=EVERYBODY, old=4, new=0), None),
         (rolled(exposure=EVERYBODY, stable=UNSEEN), None),
         (known_for(rolled(exposure=EVERYBODY), 4), 6.0),
+        (known_for(rolled(exposure=EVERYBODY), 9), 1.0),
         (known_for(rolled(exposure=EVERYBODY), LONG, history=((3.0, 4), (LONG, 5))), 7.0),
         (known_for(rolled(exposure=EVERYBODY, stable=PAUSED), 4), 6.0),
     ],
