@@ -93,7 +93,7 @@ def move(
         waits_for_nobody: lower without a read, as an empty canary has to be. What only a pin or a
             plan lowers is read first: a record that is seen late may hide that stable rolls.
     """
-    rests_on = frozenset() if waits_for_nobody else _roll_refs(release)
+    rests_on = frozenset() if waits_for_nobody else _deployments(release)
     for route in release.found.routes.values():
         written = release.written(route)
         if target.is_within(written):
@@ -142,8 +142,8 @@ def lower(
     )
 
 
-def _roll_refs(release: Release) -> frozenset[Ref]:
-    """Return what tells whether stable rolls by an approval: both Deployments."""
+def _deployments(release: Release) -> frozenset[Ref]:
+    """Return both Deployments: they tell whether stable rolls by an approval, and how big it is."""
     found = (release.stable, release.canary)
     return frozenset(ref(DEPLOYMENT, one) for one in found if one is not None)
 
@@ -164,14 +164,12 @@ def _raise(release: Release, route: Object, target: Exposure) -> Merge | None:
     changes = release.found.nginx.change(route, target, release.now)
     if changes is None:
         return None
-    # stable's size is what the canary's need is counted from
-    size = {ref(DEPLOYMENT, release.stable)} if release.stable is not None else set()
     return raised(
         INGRESS,
         route,
         {"metadata": {"annotations": changes}},
         f"raised the canary's exposure to {words(target)}",
-        confirm=canary_refs(release) | {service_ref(release)} | size,
+        confirm=canary_refs(release) | {service_ref(release)} | _deployments(release),
         events=_events(release.written(route), target),
     )
 
