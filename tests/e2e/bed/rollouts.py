@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,28 +87,38 @@ async def real(folder: Path) -> AsyncIterator[Plane]:
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """What a watch saw of the pods of a Deployment, at any moment since it began.
+    """What watches saw of the ReplicaSets and pods of a Deployment, at any moment since they began.
+
+    `maxSurge` bounds what the ReplicaSets together are to have. The pods themselves can be one
+    more for a moment: each ReplicaSet is served by a worker of its own, and the one that takes a
+    pod away may be later than the one that puts the next one up.
 
     Attributes:
-        most: How many there were at once that did not end.
+        most_wanted: How many pods the ReplicaSets were to have together.
+        most: How many pods there were at once that did not end.
         fewest_ready: How few of these were ready.
     """
 
+    most_wanted: int = 0
     most: int = 0
     fewest_ready: int = 1_000
-    _pods: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _objects: dict[str, dict[str, Mapping[str, Any]]] = field(
+        default_factory=lambda: {"pods": {}, "replicasets": {}}
+    )
 
-    def take(self, event: str, pod: Mapping[str, Any]) -> None:
+    def take(self, resource: str, event: str, found: Mapping[str, Any]) -> None:
         """Take notice of one change."""
-        uid = pod["metadata"]["uid"]
+        uid = found["metadata"]["uid"]
         if event == "DELETED":
-            self._pods.pop(uid, None)
+            self._objects[resource].pop(uid, None)
         else:
-            self._pods[uid] = pod
+            self._objects[resource][uid] = found
 
     def count(self) -> None:
         """Count what there is now."""
-        active = [pod for pod in self._pods.values() if is_active(pod)]
+        wanted = [one["spec"]["replicas"] for one in self._objects["replicasets"].values()]
+        active = [pod for pod in self._objects["pods"].values() if is_active(pod)]
+        self.most_wanted = max(self.most_wanted, sum(wanted))
         self.most = max(self.most, len(active))
         self.fewest_ready = min(self.fewest_ready, sum(map(is_ready, active)))
 
@@ -282,27 +292,41 @@ class Rollout:
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[Seen]:
-        """Watch the pods while the block runs."""
-        path = f"/api/v1/namespaces/{self.namespace}/pods"
-        listed = (await self.plane.client.get(path)).json()
+        """Watch the ReplicaSets and the pods while the block runs."""
         seen = Seen()
-        for pod in listed["items"]:
-            seen.take("ADDED", pod)
-        seen.count()
-        version = listed["metadata"]["resourceVersion"]
-        follows = asyncio.create_task(self._follow(path, version, seen))
-        yield seen
-        follows.cancel()
-        with suppress(asyncio.CancelledError):
-            await follows
+        async with asyncio.TaskGroup() as group:
+            follows = [
+                group.create_task(self._follow(path, await self._listed(path, seen), seen))
+                for path in self._watched_paths()
+            ]
+            yield seen
+            for task in follows:
+                task.cancel()
+
+    def _watched_paths(self) -> tuple[str, ...]:
+        core, apps = "/api/v1", "/apis/apps/v1"
+        inside = f"namespaces/{self.namespace}"
+        return f"{core}/{inside}/pods", f"{apps}/{inside}/replicasets"
+
+    async def _listed(self, path: str, seen: Seen) -> str:
+        """Take notice of what there is; answer the version to watch from."""
+        listed = (await self.plane.client.get(path)).json()
+        for found in listed["items"]:
+            seen.take(_resource(path), "ADDED", found)
+        version: str = listed["metadata"]["resourceVersion"]
+        return version
 
     async def _follow(self, path: str, version: str, seen: Seen) -> None:
         params = {"watch": "true", "resourceVersion": version}
         async with self.plane.client.stream("GET", path, params=params, timeout=None) as answer:
             async for line in answer.aiter_lines():
                 event = json.loads(line)
-                seen.take(event["type"], event["object"])
+                seen.take(_resource(path), event["type"], event["object"])
                 seen.count()
+
+
+def _resource(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _version(pod: Mapping[str, Any]) -> str:
