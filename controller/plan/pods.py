@@ -14,7 +14,7 @@ from controller.api.objects import (
 from controller.plan.checks import hold_on
 from controller.plan.draft import Draft, canary_spec, new_record
 from controller.plan.release import Release
-from controller.plan.routes import announce, canary_refs, route_refs
+from controller.plan.routes import announce, canary_refs, route_refs, service_ref
 from controller.plan.traffic.exposure import Exposure
 from controller.plan.workload import (
     budgets_selecting,
@@ -29,7 +29,10 @@ from controller.plan.writes import Create, Event, deleted, merge_into, raised, r
 
 
 def create_canary(release: Release, draft: Draft, needed: int) -> None:
-    """Create the canary Deployment: the moment a release begins (U1)."""
+    """Create the canary Deployment: the moment a release begins (U1).
+
+    Rests on the Service too: an old one hides that this very revision was aborted.
+    """
     if release.stable is None:
         return
     record = new_record(release)
@@ -43,7 +46,7 @@ def create_canary(release: Release, draft: Draft, needed: int) -> None:
             kind=DEPLOYMENT,
             obj=canary_deployment(release.stable, service, labels, needed, record),
             why="created the canary Deployment",
-            confirm=frozenset({ref(DEPLOYMENT, release.stable)}),
+            confirm=frozenset({ref(DEPLOYMENT, release.stable), service_ref(release)}),
             events=(Event(reason="CanaryStarted", message=message),),
         )
     )

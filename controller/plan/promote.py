@@ -70,9 +70,13 @@ def plan_promotion(release: Release, draft: Draft) -> Story:
 
 
 def _concluded(release: Release, draft: Draft) -> Story:
-    """P7: remove the canary. A door that somebody opened meanwhile is closed and drained first."""
+    """P7: remove the canary. A door that somebody opened meanwhile is closed and drained first.
+
+    That is a lowering again, and it rests on the record: one of the release before, seen late,
+    would close the canary of the next.
+    """
     if release.is_open:
-        _walk_all(release, draft)
+        close(release, draft, canary_refs(release))
         return Story(reason="Promoted", message="a door was opened again: closing it")
     keep_time(release, draft)
     left = release.settling(release.drained_after)

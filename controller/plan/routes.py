@@ -331,7 +331,8 @@ def close(release: Release, draft: Draft, rests_on: frozenset[Ref] = frozenset()
             draft.add(lower(release, route, CLOSED, rests_on))
         elif release.record is None or not release.record.changed:
             draft.note(changed="")
-            draft.add(dropped(INGRESS, route, "deleted the canary Ingress: sessions stick to it"))
+            why = "deleted the canary Ingress: sessions stick to it"
+            draft.add(dropped(INGRESS, route, why, rests_on))
         else:
             draft.note(changed="")
 

@@ -172,9 +172,9 @@ def deleted(
     )
 
 
-def dropped(kind: Kind, obj: Object, why: str) -> Delete:
+def dropped(kind: Kind, obj: Object, why: str, also: frozenset[Ref] = frozenset()) -> Delete:
     """Return the deletion of an object however it changes meanwhile: an abort waits for nobody."""
-    return replace(deleted(kind, obj, why), version="")
+    return replace(deleted(kind, obj, why, also), version="")
 
 
 def edit_map(

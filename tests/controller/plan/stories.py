@@ -463,6 +463,7 @@ MORE: Mapping[str, Observed] = {
         {names.ACCEPT: "affinity"}, ingresses=(ingress(affinity="cookie"), route(EVERYBODY))
     ),
     "ended": told(rolled(exposure=CLOSED), outcome=RECORDED),
+    "ended, a door is open again": told(rolled(), outcome=RECORDED),
     "ended, the Ingress is gone": without(
         told(rolled(exposure=CLOSED), outcome=RECORDED), INGRESS, CANARY
     ),

@@ -19,7 +19,7 @@ from controller.api.objects import (
 from controller.plan.observed import Observed, Pool, Ref
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.traffic.nginx import changed_text
-from controller.plan.writes import Edit, Merge
+from controller.plan.writes import Delete, Edit, Merge
 from tests.controller.plan.applied import (
     CANARY,
     annotated,
@@ -699,16 +699,15 @@ def test_a_promotion_forgets_what_was_rejected_before() -> None:
     assert done.status.rejected is None
 
 
-def ended(**more: Any) -> Observed:
+def ended(world: Observed) -> Observed:
     """The outcome is on the Service."""
     outcome = {"revision": V2, "since": record().since, "result": "promoted", "why": "x", "at": ""}
-    world = back(**more)
     service = annotated(world.service or {}, status(outcome=outcome))
     return replace(world, service=service, services=(service, *world.services[1:]))
 
 
 def test_what_is_ours_goes_in_order_with_the_time_kept_before_the_ingress() -> None:
-    world, did = ended(), []
+    world, did = ended(back()), []
     for _ in range(6):
         done = passed(world)
         did.append(done.does)
@@ -722,6 +721,24 @@ def test_what_is_ours_goes_in_order_with_the_time_kept_before_the_ingress() -> N
         [],
         [],
     ]
+
+
+def test_a_door_open_after_the_outcome_is_closed_by_uid_if_the_record_is_the_newest() -> None:
+    (write,) = passed(ended(rolled())).on(INGRESS, CANARY)
+    assert isinstance(write, Merge)
+    assert write.patch["metadata"].keys() == {"uid", "annotations"}
+    assert write.confirm == BY_CANARY | {Ref(kind=DEPLOYMENT, namespace=NAMESPACE, name=NAME)}
+
+
+def test_an_ingress_left_after_the_outcome_goes_if_the_record_is_the_newest() -> None:
+    """Where sessions stick."""
+    mains = (ingress(affinity="cookie"), route(EVERYBODY))
+    (write,) = passed(ended(rolled({names.ACCEPT: "affinity"}, ingresses=mains))).on(
+        INGRESS, CANARY
+    )
+    assert isinstance(write, Delete)
+    assert write.version == ""
+    assert write.confirm == BY_CANARY | BY_ROUTE
 
 
 def settle_seen(world: Observed) -> Observed:
@@ -741,7 +758,7 @@ def settle_seen(world: Observed) -> Observed:
 
 
 def test_the_pods_stay_until_what_an_ingress_carried_has_drained() -> None:
-    world = without(ended(), INGRESS, CANARY)
+    world = without(ended(back()), INGRESS, CANARY)
     kept = record(step=0, approval=V2, approved_by="action", changed=stamp(NOW))
     world = put(world, DEPLOYMENT, {**(canary(pods=4, kept=kept)[0])})
     done = passed(world)
@@ -750,7 +767,7 @@ def test_the_pods_stay_until_what_an_ingress_carried_has_drained() -> None:
 
 
 def test_an_ingress_found_missing_without_a_time_gets_one_from_now() -> None:
-    done = passed(without(ended(), INGRESS, CANARY))
+    done = passed(without(ended(back()), INGRESS, CANARY))
     assert done.does == [f"merge Deployment {CANARY}"]
     assert done.record is not None
     assert done.record.changed == stamp(NOW)

@@ -99,7 +99,7 @@ def _routing(
     record = scene.record(namespace_of(new), service)
     is_approved = record is not None and bool(record.approval)
     if is_approved and _is_over(scene, namespace_of(new), service):
-        return _lowering(asked.name, carried, closes, {"resourceVersion"})
+        return _lowering(asked.name, carried, closes)
     rolls = scene.rolls(namespace_of(new), service)
     if rolls and is_approved:
         return _raise(meta, recent, asked.name)  # from P3 to P6 the lowering is the raise
@@ -109,7 +109,7 @@ def _routing(
 def _is_over(scene: Scene, namespace: str, service: str) -> bool:
     """Tell whether the outcome of a release is recorded (P6): what is opened now, others opened.
 
-    From then on a lowering is one again; one that closes may rest on the version all the same.
+    From then on a lowering is one again.
     """
     outcome = status_in(scene.get("services", namespace, service)).outcome
     record = scene.record(namespace, service)
@@ -118,11 +118,10 @@ def _is_over(scene: Scene, namespace: str, service: str) -> bool:
     return (outcome.revision, outcome.since) == (record.revision, record.since)
 
 
-def _lowering(name: str, carried: set[str], *allowed: set[str]) -> list[str]:
-    if carried in allowed:
+def _lowering(name: str, carried: set[str], wanted: set[str]) -> list[str]:
+    if carried == wanted:
         return []
-    wanted = " or ".join(sorted(set().union(*allowed)))
-    return [f"T6 (this lowering is conditional on {wanted}): {name} {sorted(carried)}"]
+    return [f"T6 (this lowering is conditional on {' '.join(wanted)}): {name} {sorted(carried)}"]
 
 
 def _only_closes(meta: dict[str, Any], prefix: str) -> bool:
