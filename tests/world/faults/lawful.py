@@ -4,13 +4,14 @@ from math import ceil
 from typing import Any
 
 from controller.api import names
-from controller.api.objects import annotations_of, replicas_of
+from controller.api.objects import DEPLOYMENT, annotations_of, replicas_of
 from controller.plan import decide, gate, leave, promote, release, routes
 from controller.plan.draft import Draft
 from controller.plan.routes import clean, close, keep_time
 from controller.plan.start import rules_of
 from controller.plan.traffic.exposure import Exposure
 from controller.plan.traffic.nginx import Nginx
+from controller.plan.writes import deleted
 from tests.world.faults.bugs import Bug, method, wrapped
 
 
@@ -25,6 +26,12 @@ def _with_their_cookie(original: Any, now: Any) -> Exposure:
 
 def _rolls_on(_original: Any, now: Any, plan: Any, stable: Any) -> Any:
     return promote._progress(now, plan, stable)
+
+
+def _takes_the_canary(original: Any, now: Any, plan: Any, stable: Any) -> Any:
+    if now.canary is not None:
+        plan.add(deleted(DEPLOYMENT, now.canary, "it is in the way"))
+    return original(now, plan, stable)
 
 
 def _ends_at_once(_original: Any, now: Any, plan: Any) -> float | None:
@@ -91,6 +98,11 @@ LAWFUL: tuple[Bug, ...] = (
         name="rolls on after an abort",
         plant=wrapped(promote._stopped, _rolls_on),
         workloads=("abort-roll",),
+    ),
+    Bug(
+        name="takes the canary away in the roll",
+        plant=wrapped(promote._progress, _takes_the_canary),
+        workloads=("promote",),
     ),
     Bug(
         name="leaves in the middle of the roll",

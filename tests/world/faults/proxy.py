@@ -70,7 +70,6 @@ class Proxy:
     _routes: dict[str, Timeline] = field(default_factory=dict)
     _ready: dict[str, Timeline] = field(default_factory=dict)
     _gone: dict[str, float] = field(default_factory=dict)
-    _homes: dict[str, str] = field(default_factory=dict)
 
     def noticed(self, kind: str, new: Any, old: Any) -> None:
         """Take in a change of the store."""
@@ -96,9 +95,24 @@ class Proxy:
         if not self.is_by_us():
             # Whoever moves traffic by hand sends it also to pods that have only just gone.
             self.excused |= self._gone.keys()
-        elif not exposure.is_within(before):
+        elif exposure.is_within(before):
+            self._excuse_a_canary_taken_away(service)
+        else:
             self._judge_raise(service, exposure)
         self._judge(service)
+
+    def _excuse_a_canary_taken_away(self, service: str) -> None:
+        """Whoever takes the canary's last pod away in a roll sends its traffic to stable by that.
+
+        A proxy does so whatever we write, also to pods that have only just gone: while the canary
+        had everybody they harmed nobody. Where we took them away, none of them is excused.
+        """
+        since = self.elapsed() - LAG_SECONDS
+        canary = self._ready.get(f"{service}-canary", Timeline()).within(since)
+        taken = frozenset[str]().union(*canary)
+        if taken and taken <= self.excused and canary[-1] <= self._gone.keys():
+            stable = self._ready.get(service, Timeline()).within(since)
+            self.excused |= self._gone.keys() & frozenset[str]().union(*stable)
 
     def _judge_raise(self, service: str, exposure: Exposure) -> None:
         """A raise is carried by every state of the canary's endpoints that may still be known."""

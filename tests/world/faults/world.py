@@ -20,7 +20,7 @@ from tests.world.faults.proxy import Proxy
 from tests.world.faults.reactions import Reactions
 from tests.world.faults.requests import flaws
 from tests.world.kubectl import NAME, NAMESPACE
-from tests.world.world import World
+from tests.world.world import CANARY, World
 
 SEEN_BY_PROXIES = frozenset({"ingresses", "endpointslices", "pods"})
 WATCHED_FOR_REACTIONS = frozenset({"ingresses", "endpointslices", "services", "deployments"})
@@ -135,8 +135,11 @@ class FaultyWorld(World):
         super().delete(kind, name)
 
     def edit(self, kind: str, change: Callable[[Any], object], *, name: str = NAME) -> None:
-        """`kubectl edit`; what a Deployment then does with its pods is the person's doing."""
-        if kind == "deployments":
+        """`kubectl edit`; what then becomes of pods is the person's doing.
+
+        A Deployment does something with them; the canary Service may select none of them any more.
+        """
+        if kind == "deployments" or (kind, name) == ("services", CANARY):
             self._excuse_pods()
         super().edit(kind, change, name=name)
 
