@@ -37,7 +37,9 @@ def _end(release: Release, draft: Draft) -> float | None:
     if _is_in_a_roll(release):
         return plan_promotion(release, draft).left_seconds
     restamp(release, draft)
-    close(release, draft)
+    hold = close(release, draft)
+    if hold is not None:
+        return hold.left_seconds
     if release.is_open:
         return None
     keep_time(release, draft)

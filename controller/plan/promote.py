@@ -41,6 +41,7 @@ from controller.plan.routes import (
     sticks,
     walk_back,
 )
+from controller.plan.stable import lowest_weight, needed_back, unknown_seconds
 from controller.plan.stages import Stage
 from controller.plan.start import rules_of, short_canary
 from controller.plan.traffic.exposure import CLOSED, Exposure
@@ -406,9 +407,9 @@ def _walk(release: Release, draft: Draft) -> Story:
     if not release.is_open:
         return _drained(release, draft)
     revision = release.serving
-    unknown = _unknown_seconds(release, revision)
+    unknown = unknown_seconds(release, revision)
     ready = release.stable_ready(revision, release.propagation) if unknown <= 0 else 0
-    floor = _lowest_weight(release, ready)
+    floor = lowest_weight(release, ready)
     rules, weight = writable(release.widest), release.widest.weight
     if floor == 0:
         _walk_all(release, draft)
@@ -426,34 +427,9 @@ def _walk(release: Release, draft: Draft) -> Story:
     return _told(
         release,
         "WaitingForStable",
-        f"{ready} of {_needed_back(release)} stable pods are ready and known to the proxy",
+        f"{ready} of {needed_back(release)} stable pods are ready and known to the proxy",
         left_seconds=_next_growth(release, revision, left, unknown),
     )
-
-
-def _unknown_seconds(release: Release, revision: str) -> float:
-    """Return for how long a proxy may still know a stable pod that has gone, or is about to.
-
-    A roll that turns back takes away pods that were ready while all others are long known.
-    """
-    others = {entry.revision for entry in release.stable_sets} - {revision}
-    if any(release.stable_ready(other) for other in others):
-        return release.propagation
-    return release.propagation - release.observed.stable.seconds_since_fall
-
-
-def still_after(release: Release) -> float | None:
-    """Return the seconds until every proxy knows a stable that does not roll; None while it does.
-
-    Of a release whose record is gone nobody knows whether it had let stable go.
-    """
-    serving = release.serving
-    alone = {entry.revision for entry in release.stable_sets if entry.pods} == {serving}
-    stays = is_paused(release.stable or {}) or release.template_revision == serving
-    if not (alone and stays and release.is_observed):
-        return None
-    young = release.propagation - release.stable_age(serving)
-    return max(young, _unknown_seconds(release, serving))
 
 
 def _next_growth(
@@ -474,25 +450,9 @@ def _next_growth(
 def _walk_all(release: Release, draft: Draft) -> None:
     """Weight 0 and rules off; where sessions stick to the canary, its Ingress goes (S21)."""
     if sticks(release):
-        close(release, draft)
+        close(release, draft, stable_refs(release))
     else:
         walk_back(release, draft, CLOSED)
-
-
-def _needed_back(release: Release) -> int:
-    """Return how many stable pods carry everything: with an autoscaler R, else what is wanted."""
-    wanted = replicas_of(release.stable or {})
-    return release.full if release.autoscalers else max(1, wanted)
-
-
-def _lowest_weight(release: Release, ready: int) -> int:
-    """Return how far the weight may fall on so many stable pods.
-
-    A quarter over their share is allowed, so that an idle stable sees load and grows.
-    Worked example: 4 of 10 pods may carry 50 %, so the weight may fall to 50.
-    """
-    carried = 125 * ready / _needed_back(release)
-    return max(0, ceil(100 - carried))
 
 
 def _hold_again(release: Release, draft: Draft) -> None:

@@ -230,7 +230,7 @@ class Release:
         if not others:
             if revision == recorded:
                 return Roll.BACK
-            return Roll.HELD if paused and not self._has_rolled_unseen else Roll.ROLLING
+            return Roll.HELD if paused and not self.has_rolled_unseen else Roll.ROLLING
         # Our own pause after the roll (P4) makes a generation that nobody has observed yet.
         whole = next((entry for entry in others if self._is_whole_at(entry)), None)
         approved = self.record.approval if self.record is not None else ""
@@ -239,7 +239,7 @@ class Release:
         return Roll.RETURNING if revision == recorded else Roll.ROLLING
 
     @cached_property
-    def _has_rolled_unseen(self) -> bool:
+    def has_rolled_unseen(self) -> bool:
         """Tell whether the Deployment has made a ReplicaSet that no watch has shown yet.
 
         Its own number is read afresh where it matters; what is known of ReplicaSets may be old.

@@ -6,7 +6,7 @@ from controller.api.objects import is_paused, stamp
 from controller.plan.actions import end
 from controller.plan.draft import Draft, Story, new_record
 from controller.plan.pods import replace_template
-from controller.plan.promote import plan_promotion, still_after
+from controller.plan.promote import plan_promotion
 from controller.plan.release import Release, Roll
 from controller.plan.routes import (
     announce,
@@ -61,7 +61,9 @@ def _stop_the_aborted(release: Release, draft: Draft) -> None:
 
 def _down(release: Release, draft: Draft, why: str) -> Story:
     """B1 to B3: close, drain, delete."""
-    close(release, draft)
+    hold = close(release, draft)
+    if hold is not None:
+        return Story(reason=hold.reason, message=hold.message, left_seconds=hold.left_seconds)
     if release.is_open:
         return _told(f"{why}: taking all traffic off the canary")
     keep_time(release, draft)
@@ -94,15 +96,9 @@ def _rejected(release: Release, draft: Draft) -> Story:
 
 
 def _without_record(release: Release, draft: Draft) -> Story:
-    """The canary or its record is missing: close what is left, then begin again or clean up.
-
-    The approval went with the record. Where stable rolls, those on the canary stay there (P5).
-    """
-    if release.is_open and release.canary_ready():
-        left = still_after(release)
-        if left is None or left > 0:
-            return _told("the record of the release is gone: waiting for stable to be still", left)
-    if release.canary is None or not release.is_pending or release.is_rejected:
+    """The canary or its record is missing: close what is left, then begin again or clean up."""
+    is_over = release.canary is None or not release.is_pending or release.is_rejected
+    if release.is_open or is_over:
         return _down(release, draft, "left-overs of a release")
     draft.record = new_record(release)
     return _replace(release, draft)

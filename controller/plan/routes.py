@@ -1,5 +1,6 @@
 """Moving exposure: one PATCH on each canary Ingress, up behind gates, down without any."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from controller.api import names
@@ -20,6 +21,7 @@ from controller.plan.draft import Draft, new_record
 from controller.plan.observed import Ref
 from controller.plan.refusals import has_affinity
 from controller.plan.release import Release
+from controller.plan.stable import hold_without_record
 from controller.plan.traffic.exposure import CLOSED, Exposure
 from controller.plan.traffic.nginx import changed_at, changed_text, shrink_on
 from controller.plan.workload import canary_ingress_name, canary_name, our_metadata
@@ -43,9 +45,16 @@ def canary_refs(release: Release) -> frozenset[Ref]:
         namespace=release.observed.namespace,
         name=canary_name(release.observed.name),
     )
-    if release.canary is None:
-        return frozenset({slices})
-    return frozenset({slices, ref(DEPLOYMENT, release.canary)})
+    if release.canary is not None:
+        return frozenset({slices, ref(DEPLOYMENT, release.canary)})
+    return frozenset({slices, *_due_canary(release)})
+
+
+def _due_canary(release: Release) -> Iterable[Ref]:
+    """Yield where the canary Deployment is if a watch that lags has not shown it yet."""
+    if release.stable is not None:
+        name = canary_name(name_of(release.stable))
+        yield Ref(kind=DEPLOYMENT, namespace=release.observed.namespace, name=name)
 
 
 def stable_refs(release: Release) -> frozenset[Ref]:
@@ -118,6 +127,7 @@ def lower(
 
     Conditional on the uid only where it opens nothing, whatever stands there by now. What leaves a
     door open would be a raise to another process that has closed it since, so it names the version.
+    So does all of a release without a record: nobody knows whether it is a walk back.
 
     Args:
         release: what is seen.
@@ -131,7 +141,8 @@ def lower(
         change = nginx.closing_change(route, now)
     if change is None:
         return None
-    conditional = lowered if nginx.only_closes(change) else raised
+    is_lowering = nginx.only_closes(change) and release.record is not None
+    conditional = lowered if is_lowering else raised
     return conditional(
         INGRESS,
         route,
@@ -312,15 +323,21 @@ def sticks(release: Release) -> bool:
     return any(has_affinity(release.found, main) for main in release.found.mains.values())
 
 
-def close(release: Release, draft: Draft, rests_on: frozenset[Ref] = frozenset()) -> None:
-    """Take all exposure away, at once and without a gate (B1).
+def close(release: Release, draft: Draft, rests_on: frozenset[Ref] = frozenset()) -> Hold | None:
+    """Take all exposure away, at once and without a gate (B1); returns why it has to wait.
 
     What nobody asked for rests on a read: a release is not ended on what a watch showed late.
+    Without a record this may be a walk back: it has the gates and the reads of one.
 
     Where clients stick to the canary by an affinity cookie weight 0 is no rollback: there the
     Ingress goes (S21), and its time is that at which it is found missing. One that stands in the
     record before is of another change, and would let pods go too early: it is taken out first.
     """
+    if release.record is None and release.is_open:
+        hold = hold_without_record(release)
+        if hold is not None:
+            return hold
+        rests_on |= canary_refs(release) | stable_refs(release)
     sticky = {
         name_of(release.found.routes[name])
         for name, main in release.found.mains.items()
@@ -335,6 +352,7 @@ def close(release: Release, draft: Draft, rests_on: frozenset[Ref] = frozenset()
             draft.add(dropped(INGRESS, route, why, rests_on))
         else:
             draft.note(changed="")
+    return None
 
 
 def clean(release: Release, draft: Draft) -> float | None:

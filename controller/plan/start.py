@@ -99,7 +99,9 @@ def _overdue(release: Release, draft: Draft) -> Story:
 
 def _begin(release: Release, draft: Draft) -> Story:
     """Create the canary, once nothing that may be left over could route to it."""
-    close(release, draft)
+    hold = close(release, draft)
+    if hold is not None:
+        return Story(reason=hold.reason, message=hold.message, left_seconds=hold.left_seconds)
     left = release.settling(release.propagation)
     if release.is_open or left > 0:
         return Story(

@@ -8,8 +8,7 @@ import pytest
 
 from controller.api import names
 from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, stamp, template_of
-from controller.plan.observed import Observed, Pool
-from controller.plan.stages import Stage
+from controller.plan.observed import Observed
 from controller.plan.traffic.exposure import CLOSED
 from controller.plan.traffic.nginx import changed_text
 from controller.plan.writes import Edit, Event, Merge
@@ -25,7 +24,6 @@ from tests.controller.plan.applied import (
 )
 from tests.controller.plan.plans import Pass, passed
 from tests.controller.plan.worlds import (
-    EVERYBODY,
     LONG,
     NAME,
     NOW,
@@ -38,7 +36,6 @@ from tests.controller.plan.worlds import (
     pending,
     pending_deployment,
     record,
-    rolled,
     rolling,
     route,
     running,
@@ -417,61 +414,9 @@ def test_a_roll_by_hand_to_another_revision_takes_the_canary_down() -> None:
 
 
 def test_a_lost_record_begins_the_release_again_from_its_first_gate() -> None:
-    done = passed(lost_record())
-    assert done.exposure == CLOSED
-    assert done.record == record(since=stamp(NOW), stale_pin="10")
-
-
-def in_the_roll(world: Observed) -> Observed:
-    (ours,) = [it for it in world.deployments if it["metadata"]["name"] == CANARY]
-    return put(world, DEPLOYMENT, annotated(ours, {names.RELEASE: "{"}))
-
-
-def known_for(world: Observed, seconds: float, **more: Any) -> Observed:
-    """Stable's pods are known for so long, and none has gone since unless `more` says so."""
-    pods = tuple(replace(it, age_seconds=seconds) for it in world.stable.endpoints)
-    return replace(world, stable=replace(world.stable, endpoints=pods, **more))
-
-
-WAITS = "the record of the release is gone: waiting for stable to be still"
-PAUSED = deployment("v2", generation=4, paused=True)
-UNSEEN = changed(deployment("v2"), status={"observedGeneration": 0})
-
-
-@pytest.mark.parametrize(
-    ("world", "left"),
-    [
-        (rolling(exposure=EVERYBODY), None),
-        (rolling(exposure=EVERYBODY, stable=PAUSED), None),
-        (rolling(exposure=EVERYBODY, old=4, new=0), None),
-        (rolled(exposure=EVERYBODY, stable=UNSEEN), None),
-        (known_for(rolled(exposure=EVERYBODY), 4), 6.0),
-        (known_for(rolled(exposure=EVERYBODY), 9), 1.0),
-        (known_for(rolled(exposure=EVERYBODY), LONG, history=((3.0, 4), (LONG, 5))), 7.0),
-        (known_for(rolled(exposure=EVERYBODY, stable=PAUSED), 4), 6.0),
-    ],
-)
-def test_where_stable_rolls_a_lost_record_keeps_everybody_on_the_canary(
-    world: Observed, left: float | None
-) -> None:
-    done = passed(in_the_roll(world))
-    assert (done.exposure, done.plan.stage, done.status.message) == (
-        EVERYBODY,
-        Stage.ROLLING_BACK,
-        WAITS,
-    )
-    assert done.plan.wake_seconds == left
-
-
-@pytest.mark.parametrize("stable", [deployment("v2", generation=4), PAUSED])
-def test_once_stable_is_still_and_known_a_lost_record_takes_all_traffic_back(stable: Any) -> None:
-    world = rolled(exposure=EVERYBODY, stable=stable)
-    assert passed(known_for(in_the_roll(world), 10)).exposure == CLOSED
-
-
-def test_a_lost_record_keeps_nobody_on_a_canary_without_pods() -> None:
-    world = in_the_roll(rolling(exposure=EVERYBODY))
-    assert passed(replace(world, canary=Pool())).exposure == CLOSED
+    closed = passed(lost_record())
+    assert (closed.does, closed.exposure) == ([CLOSE], CLOSED)
+    assert passed(closed.after).record == record(since=stamp(NOW), stale_pin="10")
 
 
 @pytest.mark.parametrize("pending_too", [True, False])

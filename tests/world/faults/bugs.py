@@ -22,6 +22,7 @@ from controller.plan import (
     release,
     rollback,
     routes,
+    stable,
     start,
     tell,
     workload,
@@ -286,7 +287,7 @@ def _unrejected(original: Any, now: Any, plan: Any, why: str, *, reject: bool = 
 def _knows_stable_at_once() -> None:
     found = release.Release.stable_ready
     release.Release.stable_ready = _stable_at_once(found)  # type: ignore[method-assign]
-    promote._unknown_seconds = lambda *_: 0.0
+    swap(stable.unknown_seconds, lambda *_: 0.0)
 
 
 _COMPOSED = pattern.composed

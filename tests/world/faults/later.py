@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from controller.plan import draft, pods, promote, release, start, tell
+from controller.plan import draft, pods, promote, release, stable, start, tell
 from controller.plan.checks import Hold
 from controller.plan.draft import Story
 from tests.world.faults.bugs import Bug, wrapped
@@ -34,7 +34,7 @@ def _as_it_began(self: Any) -> int:
 LATER: tuple[Bug, ...] = (
     Bug(
         name="walks back before anything is ready",
-        plant=wrapped(promote._lowest_weight, lambda *_: 0),
+        plant=wrapped(stable.lowest_weight, lambda *_: 0),
     ),
     Bug(
         name="never gives up a canary that falls",

@@ -205,8 +205,12 @@ def _noise(world: FaultyWorld) -> list[str]:
 def _left_broken(world: FaultyWorld) -> list[str]:
     """Look for what somebody broke on a route of ours and the controller has left so.
 
-    The judge forgives a write that says nothing of it; at rest all of it has been put right.
+    The judge forgives a write that says nothing of it; at rest all of it has been put right. Of a
+    release without a record an Ingress is left only where a person has to mend stable first, and
+    stays as it is until then: of a weight that nobody can read nobody knows who is behind it.
     """
+    if world.record() is None:
+        return []
     wrong = []
     for route in world.store.list("ingresses", NAMESPACE):
         if is_ours(route):

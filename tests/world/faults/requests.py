@@ -100,6 +100,8 @@ def _routing(
     is_approved = record is not None and bool(record.approval)
     if is_approved and _is_over(scene, namespace_of(new), service):
         return _lowering(asked.name, carried, closes)
+    if record is None and carried == {"resourceVersion"}:
+        return _raise(meta, recent, asked.name)  # nobody knows whether it is a walk back
     rolls = scene.rolls(namespace_of(new), service)
     if rolls and is_approved:
         return _raise(meta, recent, asked.name)  # from P3 to P6 the lowering is the raise
