@@ -257,6 +257,16 @@ def test_the_plan_goes_on_by_itself() -> None:
     assert done.exposure == exposed(25)
 
 
+def test_a_step_is_looked_at_when_its_time_is_over_whatever_holds_the_doors_meanwhile() -> None:
+    standing = at_step(10, timedelta(minutes=4), PLAN)
+    with_alice = at_step(10, timedelta(minutes=4), {**PLAN, **ALICE})
+    not_held = put(with_alice, DEPLOYMENT, pending_deployment(held=False))
+    without_a_main = without(standing, INGRESS, NAME)
+    refused = put(standing, INGRESS, ingress(affinity="cookie"))
+    for world in (standing, not_held, without_a_main, refused):
+        assert passed(world).plan.wake_seconds == 360.0
+
+
 def test_a_finished_plan_waits_for_a_person_or_promotes_itself() -> None:
     timed = {names.STEPS: "10/10m"}
     by_hand = passed(at_step(10, timedelta(minutes=11), timed))
