@@ -766,6 +766,18 @@ def test_the_pods_stay_until_what_an_ingress_carried_has_drained() -> None:
     assert done.plan.wake_seconds == 41.0
 
 
+@pytest.mark.parametrize(("known", "does"), [(39.5, []), (40.0, [f"delete Ingress {CANARY}"])])
+def test_an_ingress_stays_until_its_drain_is_over_after_the_outcome(
+    known: float, does: list[str]
+) -> None:
+    at = NOW - timedelta(hours=1)
+    path = route(CLOSED, at=at)
+    kept = record(step=0, approval=V2, approved_by="action", changed=stamp(at))
+    world = put(ended(back(kept=kept)), INGRESS, path)
+    noted = {(uid("Deployment", CANARY), stamp(at)): LONG}
+    assert passed(replace(world, seen={**seen_for(known, path), **noted})).does == does
+
+
 def test_an_ingress_found_missing_without_a_time_gets_one_from_now() -> None:
     done = passed(without(ended(back()), INGRESS, CANARY))
     assert done.does == [f"merge Deployment {CANARY}"]
@@ -800,7 +812,7 @@ def test_a_roll_that_returned_ends_as_an_abort() -> None:
 def test_an_approval_of_another_revision_lets_nothing_roll() -> None:
     done = passed(shifted(kept=record(step=10, approval=V3, approved_by="action")))
     assert is_paused(stable_after(done))
-    assert done.reason == "WaitingForApproval"
+    assert (done.reason, done.status.needed) == ("WaitingForApproval", 4)
 
 
 def test_of_two_routes_only_the_one_that_fell_is_brought_back_and_both_walk_back() -> None:
