@@ -10,8 +10,6 @@ from controller.plan.traffic.nginx import Nginx
 from e2e.bed.apiserver.store import Store
 
 UNJUDGED = frozenset({"pods", "events", "namespaces", "leases"})
-COLLECTED = frozenset({"replicasets"})
-"""The cluster's own: collected in the middle of a delete of ours, which is not our write."""
 
 
 class _StoredCluster:
@@ -56,8 +54,9 @@ class Judge:
         if kind in UNJUDGED:
             return
         change = Change(kind=kind, new=new, old=old, by_us=by_us, at=self._elapsed())
-        found = broken_by(self.scene, change) if kind not in COLLECTED else []
         self.findings += [
-            f"{change.at:.2f} {broken}" for broken in found if broken.id not in self._excused
+            f"{change.at:.2f} {broken}"
+            for broken in broken_by(self.scene, change)
+            if broken.id not in self._excused
         ]
         remember(self.scene, change)

@@ -396,16 +396,20 @@ class World(Kubectl):
                 continue
         return True
 
+    def _is_by_us(self) -> bool:
+        """Tell whether what changes is a write of the controller, and no garbage it uncovers."""
+        return self.client.is_writing and not self.store.is_collecting
+
     def _noticed(self, event: str, kind: str, new: Any, old: Any) -> None:
         """Take note of a change, in the middle of the write that made it."""
         self._bell.set()
         obj = new if new is not None else old
-        by = "us" if self.client.is_writing else "world"
+        by = "us" if self._is_by_us() else "world"
         self.trace.append(f"{self.now:.3f} {by} {event} {kind} {name_of(obj)}")
         if kind not in {"pods", "events"}:
             self.last_change = self.now
         if self._is_strict:
-            self.judge.changed(kind, new, old, by_us=self.client.is_writing)
+            self.judge.changed(kind, new, old, by_us=self._is_by_us())
 
     def _look(self) -> None:
         """End the story if an invariant was broken or a pass was ended by a bug."""

@@ -34,6 +34,9 @@ class Reaper:
         kinds: The kinds whose objects a namespace takes along.
         clock: Seconds since the epoch.
         delay: Seconds until the garbage of an owner is collected; 0 collects in the same call.
+
+    Attributes:
+        is_collecting: Garbage is being collected right now, perhaps in the middle of a write.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Reaper:
         self._kinds = kinds
         self._clock = clock
         self._delay = delay
+        self.is_collecting = False
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._queued = 0
 
@@ -92,14 +96,21 @@ class Reaper:
     def run_due(self) -> None:
         """Do what is due by now."""
         while self._due and self._due[0][0] <= self._clock():
-            heapq.heappop(self._due)[2]()
+            self._collecting(heapq.heappop(self._due)[2])
 
     def _later(self, action: Callable[[], None]) -> None:
         if self._delay <= 0:
-            action()
+            self._collecting(action)
             return
         self._queued += 1
         heapq.heappush(self._due, (self._clock() + self._delay, self._queued, action))
+
+    def _collecting(self, action: Callable[[], None]) -> None:
+        before, self.is_collecting = self.is_collecting, True
+        try:
+            action()
+        finally:
+            self.is_collecting = before
 
     def _with_grace(self, kind: Kind, obj: JsonObject, deletion: Deletion) -> JsonObject | None:
         """Start a Pod's grace period, or return None when the Pod need not be waited for."""

@@ -254,6 +254,11 @@ class Store:
         """Say whether there is such an object."""
         return self._shelves.find(self.kinds.named(kind), namespace, name) is not None
 
+    @property
+    def is_collecting(self) -> bool:
+        """Say whether what changes right now is garbage: nobody's write."""
+        return self._reaper.is_collecting
+
     def next_due(self) -> float | None:
         """Return when garbage is to be collected, in seconds of the clock, or None."""
         return self._reaper.next_due()

@@ -77,7 +77,7 @@ class FaultyWorld(World):
             nginx=self.judge.nginx,
             elapsed=self._loop.time,
             is_ours_to_answer=self._rolls_by_us,
-            is_by_us=lambda: self.far.is_writing,
+            is_by_us=self._is_by_us,
             pods_kept=self._canary_pods_kept,
             full=lambda service: self.judge.scene.full(NAMESPACE, service),
         )
@@ -86,7 +86,7 @@ class FaultyWorld(World):
 
     def _noticed(self, event: str, kind: str, new: Any, old: Any) -> None:
         super()._noticed(event, kind, new, old)
-        if self.far.is_writing and self.far.current is not None:
+        if self._is_by_us() and self.far.current is not None:
             change = (kind, new, old)
             found = flaws(self.judge.scene, self.far.current, self.far.reads, change)
             self.judge.findings += [f"{self.now:.2f} {flaw}" for flaw in found]
