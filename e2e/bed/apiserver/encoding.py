@@ -1,7 +1,7 @@
 """Objects as bytes, each version of an object encoded once."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from e2e.bed.apiserver.events import served_form
@@ -27,7 +27,7 @@ class Encoder:
 
     def __init__(self, limit: int = 8192) -> None:
         self._limit = limit
-        self._known: dict[int, tuple[JsonObject, bytes]] = {}
+        self._known: dict[int, tuple[Any, bytes]] = {}
 
     def whole(self, kind: Kind, obj: JsonObject) -> bytes:
         """Return an object with its kind and apiVersion."""
@@ -52,14 +52,36 @@ class Encoder:
         """Return an object without its kind and apiVersion."""
         if kind.group == "events.k8s.io":
             return dumps(_headless(served_form(kind, obj)))
-        known = self._known.get(id(obj))
-        if known is not None and known[0] is obj:
+        return self._once(obj, self._fields)
+
+    def _once(self, value: Any, encode: Callable[[Any], bytes]) -> bytes:
+        """Return the bytes of what never changes, encoded once."""
+        known = self._known.get(id(value))
+        if known is not None and known[0] is value:
             return known[1]
-        encoded = dumps(_headless(obj))
+        encoded = encode(value)
         if len(self._known) >= self._limit:
             del self._known[next(iter(self._known))]
-        self._known[id(obj)] = (obj, encoded)
+        self._known[id(value)] = (value, encoded)
         return encoded
+
+    def _fields(self, obj: JsonObject) -> bytes:
+        """Encode an object; most of its fields are those of the version before."""
+        fields = (
+            b"%s:%s" % (dumps(key), self._field(key, value))
+            for key, value in _headless(obj).items()
+        )
+        return b"{%s}" % b",".join(fields)
+
+    def _field(self, key: str, value: Any) -> bytes:
+        if key != "metadata":
+            return self._once(value, dumps)
+        entries = value.get("managedFields")
+        if not entries:
+            return dumps(value)
+        rest = dumps({name: value[name] for name in value if name != "managedFields"})
+        owners = b",".join(self._once(entry, dumps) for entry in entries)
+        return b'%s,"managedFields":[%s]}' % (rest[:-1], owners)
 
 
 def _headless(obj: JsonObject) -> JsonObject:

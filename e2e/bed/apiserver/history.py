@@ -117,7 +117,7 @@ class History:
         self._changes: deque[Change] = deque()
         self._limit = limit
         self._compacted = start
-        self._watches: set[Watch] = set()
+        self._watches: dict[Watch, None] = {}  # in the order of their opening, in every run
 
     def record(self, change: Change) -> None:
         """Keep a change and offer it to every open watch."""
@@ -142,11 +142,11 @@ class History:
             for change in self._changes:
                 if change.version > since and (event := watch.seen(change)) is not None:
                     watch.events.append(event)
-        self._watches.add(watch)
+        self._watches[watch] = None
 
     def leave(self, watch: Watch) -> None:
         """Close a watch."""
-        self._watches.discard(watch)
+        self._watches.pop(watch, None)
 
     def check(self, since: int) -> None:
         """Refuse a version older than what is kept.

@@ -1,9 +1,10 @@
 """The table of kinds this server knows."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Kind:
     """One served resource.
 
@@ -40,7 +41,7 @@ class Kind:
         """The name in `kubectl get NAME`."""
         return self.kind.lower()
 
-    @property
+    @cached_property
     def api_version(self) -> str:
         """The `apiVersion` of its objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
@@ -55,7 +56,7 @@ class Kind:
         """The kind with its group, as validation messages name it: `Deployment.apps`."""
         return f"{self.kind}.{self.group}" if self.group else self.kind
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What its objects are kept under."""
         return self.shelf or self.resource

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from e2e.bed.apiserver.schema import Path, is_always_there, is_whole, list_keys
@@ -46,11 +47,11 @@ class Writer:
 
     def owns(self, entry: JsonObject) -> bool:
         """Say whether an entry of managedFields is this writer's."""
-        return self == Writer(
-            manager=entry.get("manager", ""),
-            operation=entry.get("operation", ""),
-            api_version=entry.get("apiVersion", ""),
-            subresource=entry.get("subresource", ""),
+        return bool(
+            self.manager == entry.get("manager", "")
+            and self.subresource == entry.get("subresource", "")
+            and self.operation == entry.get("operation", "")
+            and self.api_version == entry.get("apiVersion", "")
         )
 
 
@@ -71,7 +72,12 @@ def item_element(keys: tuple[str, ...], item: Any) -> str:
     named = {key: item[key] for key in keys if isinstance(item, dict) and key in item}
     if "protocol" in keys:
         named.setdefault("protocol", "TCP")
-    return "k:" + _COMPACT.encode(named)
+    return _named_element(tuple(named), *named.values())
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _named_element(keys: tuple[str, ...], *values: Any) -> str:
+    return "k:" + _COMPACT.encode(dict(zip(keys, values, strict=True)))
 
 
 def children(kind: str, value: Any, path: Path) -> Iterator[tuple[str, Any, Path]]:
@@ -121,6 +127,12 @@ def changed_tree(kind: str, before: Any, after: Any, path: Path = ()) -> Tree | 
     """Return the fields that are new or other than before; None when there are none."""
     if before is after or before == after:
         return None
+    if _are_maps(kind, before, after, path):
+        return _changed_members(kind, before, after, path)
+    return _changed_parts(kind, before, after, path)
+
+
+def _changed_parts(kind: str, before: Any, after: Any, path: Path) -> Tree | None:
     earlier = {name: child for name, child, _ in children(kind, before, path)}
     parts = list(children(kind, after, path))
     if not parts and after in ({}, []) and (earlier or is_always_there(kind, path)):
@@ -140,10 +152,31 @@ def changed_tree(kind: str, before: Any, after: Any, path: Path = ()) -> Tree | 
     return tree or None
 
 
+def _are_maps(kind: str, before: Any, after: Any, path: Path) -> bool:
+    """Say whether two values are told apart member by member, without looking for their names."""
+    both = isinstance(before, dict) and isinstance(after, dict) and before and after
+    return bool(both) and not is_whole(kind, path)
+
+
+def _changed_members(kind: str, before: JsonObject, after: JsonObject, path: Path) -> Tree | None:
+    tree: Tree = {}
+    for key, child in after.items():
+        below, name = (*path, key), "f:" + key
+        if key not in before:
+            added = added_tree(kind, child, below, name)
+            if added or not _is_nothing(kind, child, below):
+                tree[name] = added
+        elif (node := changed_tree(kind, before[key], child, below)) is not None:
+            tree[name] = node
+    return tree or None
+
+
 def removed_tree(kind: str, before: Any, after: Any, path: Path = ()) -> Tree | None:
     """Return the fields that are gone; None when there are none."""
     if before is after or before == after:
         return None
+    if _are_maps(kind, before, after, path):
+        return _removed_members(kind, before, after, path)
     later = {name: child for name, child, _ in children(kind, after, path)}
     tree: Tree = {}
     for name, child, below in children(kind, before, path):
@@ -151,6 +184,17 @@ def removed_tree(kind: str, before: Any, after: Any, path: Path = ()) -> Tree | 
             tree[name] = everything(applied_tree(kind, child, below))
         elif (node := removed_tree(kind, child, later[name], below)) is not None:
             tree[name] = node
+    return tree or None
+
+
+def _removed_members(kind: str, before: JsonObject, after: JsonObject, path: Path) -> Tree | None:
+    tree: Tree = {}
+    for key, child in before.items():
+        below = (*path, key)
+        if key not in after:
+            tree["f:" + key] = everything(applied_tree(kind, child, below))
+        elif (node := removed_tree(kind, child, after[key], below)) is not None:
+            tree["f:" + key] = node
     return tree or None
 
 

@@ -218,7 +218,7 @@ class Reaper:
         for kind in self._kinds.all():
             if not kind.namespaced:
                 continue
-            for obj in list(self._shelves.each(kind, name)):
+            for obj in self._shelves.each(kind, name):
                 current = self._shelves.find(kind, name, obj["metadata"]["name"])
                 if current is not None and "deletionTimestamp" not in current["metadata"]:
                     self.delete(kind, current, Deletion())
@@ -230,11 +230,7 @@ class Reaper:
         namespace = self._shelves.find(kind, None, name) if name else None
         if namespace is None or "deletionTimestamp" not in namespace["metadata"]:
             return
-        left = any(
-            next(self._shelves.each(one, name), None) is not None
-            for one in self._kinds.all()
-            if one.namespaced
-        )
+        left = any(self._shelves.each(one, name) for one in self._kinds.all() if one.namespaced)
         if not left and not namespace["metadata"].get("finalizers"):
             self.remove(kind, namespace)
 

@@ -104,6 +104,8 @@ def check_fields(kind: str, selector: Selector) -> None:
     Raises:
         ApiError: 400.
     """
+    if not selector.fields:
+        return
     known = {"metadata.name", "metadata.namespace"} | _FIELDS.get(kind, frozenset())
     for term in selector.fields:
         name = ".".join(term.path)

@@ -1,6 +1,6 @@
 """The stored objects with their indexes, versions and listeners; no rule of Kubernetes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeAlias
 
 from e2e.bed.apiserver.history import Change, History, Watch
@@ -44,14 +44,10 @@ class Shelves:
         obj = self.find(*place)
         return None if obj is None else (place[0], obj)
 
-    def each(self, kind: Kind, namespace: str | None) -> Iterator[JsonObject]:
-        """Yield the objects of a kind, in the order of namespace and name."""
+    def each(self, kind: Kind, namespace: str | None) -> list[JsonObject]:
+        """Return the objects of a kind, in the order of namespace and name."""
         objects = self._objects.get(kind.key, {})
-        if namespace:
-            keys = sorted(key for key in objects if key[0] == namespace)
-        else:
-            keys = sorted(objects)
-        return (objects[key] for key in keys)
+        return [objects[key] for key in sorted(objects) if not namespace or key[0] == namespace]
 
     def count(self, kind: Kind) -> int:
         """Return how many objects of a kind there are."""

@@ -110,9 +110,11 @@ class Store:
             labels: A label selector, such as `app=web,tier in (a,b),!gone`.
             fields: A field selector, such as `metadata.name=web`.
         """
-        selector = selector_of(labels, fields)
-        check_fields(self.kinds.named(kind).kind, selector)
-        found = self._shelves.each(self.kinds.named(kind), namespace)
+        known, selector = self.kinds.named(kind), selector_of(labels, fields)
+        check_fields(known.kind, selector)
+        found = self._shelves.each(known, namespace)
+        if selector.takes_everything:
+            return found
         return [obj for obj in found if selector.matches(obj)]
 
     def watch(
@@ -179,9 +181,9 @@ class Store:
             ApiError: 400, 404, 409 (resourceVersion or uid is another's), 422.
         """
         found, ask = self.kinds.named(kind), Ask(**how)
-        body = writes.body_of(found, obj)
-        writes.check_put_name(body, name, namespace)
         old = self._shelves.find(found, namespace, name)
+        body = writes.body_of(found, obj, old)
+        writes.check_put_name(body, name, namespace)
         if old is None:
             if not found.created_by_put:
                 raise not_found(found, name)
@@ -229,7 +231,7 @@ class Store:
             patched = merge_patched(base, patch)
         else:
             patched = strategic_merged(found.kind, base, patch)
-        return self._replace(found, old, writes.patched_body(found, patched), ask)
+        return self._replace(found, old, writes.patched_body(found, patched, old), ask)
 
     def delete(
         self, kind: str | Kind, namespace: str | None, name: str, **how: Unpack[Delete]
