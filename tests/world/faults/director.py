@@ -20,6 +20,7 @@ from typing import Any
 
 from tests.world.faults.farend import Asked, Session
 from tests.world.faults.plan import Fault, Plan, line_of
+from tests.world.faults.turns import Turns
 from tests.world.faults.world import FaultyWorld
 from tests.world.world import World
 
@@ -45,7 +46,7 @@ class Director:
         deeds: what faults of other names do.
         plan: what goes wrong in this process; None where nothing does, or not yet.
         branches: plans by the place of their first fault; each becomes a process of its own.
-        jobs: how many of those may run at once.
+        turns: who may begin such a process, and when.
         points: every place at which something could have gone wrong, in order, and when in
             seconds since the story began.
         began: when the story began, in seconds of the world.
@@ -57,7 +58,7 @@ class Director:
     deeds: Mapping[str, Deed]
     plan: Plan | None = None
     branches: Mapping[Place, list[Plan]] = field(default_factory=dict)
-    jobs: int = 2
+    turns: Turns | None = None
     points: dict[Place, float] = field(default_factory=dict)
     began: float = 0.0
     until: float = 0.0
@@ -146,8 +147,7 @@ class Director:
         if self.is_child:
             return
         for plan in plans if not self.is_enough() else ():
-            while len(self._children) >= self.jobs:
-                self._reap()
+            self._take_turn()
             sys.stdout.flush()
             chance = random.getstate()
             child = os.fork()
@@ -177,9 +177,19 @@ class Director:
             else:
                 self.world.loop.call_at(self.began + fault.at, self._at_time, fault)
 
+    def _take_turn(self) -> None:
+        assert self.turns is not None
+        while not self.turns.take():
+            if self._children:
+                self._reap()
+            else:
+                self.turns.wait()
+
     def _reap(self) -> None:
+        assert self.turns is not None
         child, _ = os.wait()
         self._children.discard(child)
+        self.turns.give()
 
     def finish(self) -> None:
         """Wait for every process that was begun."""

@@ -6,8 +6,9 @@ import os
 import sys
 import time
 import traceback
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -20,12 +21,15 @@ from tests.world.faults import oracles, rows
 from tests.world.faults.deeds import DEEDS
 from tests.world.faults.director import Director, Outcome, Place, failure, reported
 from tests.world.faults.plan import Fault, Plan, plan_in
+from tests.world.faults.turns import Turns
 from tests.world.faults.workloads import BY_NAME, Workload, prepared, rest
 from tests.world.faults.world import FaultyWorld
 from tests.world.kubectl import KubectlError
 
 QUIET_SECONDS = 70.0
 """A story ends when nothing was written for so long (`World.settle`)."""
+AHEAD = 3
+"""So many stories are begun at a time; their runs share the turns."""
 CALM = "-"
 """The row of a story without faults."""
 
@@ -60,7 +64,7 @@ def run(
     plans: Sequence[Plan],
     known: Told,
     path: Path,
-    jobs: int,
+    turns: Turns,
     is_enough: Callable[[], bool] = lambda: False,
 ) -> None:
     """Tell a story with every plan, each in a process of its own; outcomes go to a file."""
@@ -76,7 +80,9 @@ def run(
             timed[first.at].append(plan)
         else:
             branches[first.place].append(plan)
-    director = Director(world=world, deeds=DEEDS, branches=branches, jobs=jobs, is_enough=is_enough)
+    director = Director(
+        world=world, deeds=DEEDS, branches=branches, turns=turns, is_enough=is_enough
+    )
     director.begin(timed)
     _finish(workload, director, known, path)
 
@@ -163,6 +169,11 @@ def hash_of(text: str) -> int:
 
 def isolated(work: Callable[[], Any]) -> Any:
     """Do something in a process of its own and return what it returns, as JSON can say it."""
+    return begun(work)()
+
+
+def begun(work: Callable[[], Any]) -> Callable[[], Any]:
+    """Begin to do something in a process of its own; what is returned waits for what it returns."""
     receiver, sender = os.pipe()
     child = os.fork()
     if child == 0:
@@ -179,6 +190,21 @@ def isolated(work: Callable[[], Any]) -> Any:
             sys.stderr.flush()
             os._exit(code)
     os.close(sender)
+    return partial(_ended, child, receiver)
+
+
+def each(works: Iterable[Callable[[], Any]], most: int) -> Iterator[Any]:
+    """Yield what each of these returns, in their order, so many begun at a time."""
+    waiting: deque[Callable[[], Any]] = deque()
+    for work in works:
+        waiting.append(begun(work))
+        if len(waiting) == most:
+            yield waiting.popleft()()
+    while waiting:
+        yield waiting.popleft()()
+
+
+def _ended(child: int, receiver: int) -> Any:
     with os.fdopen(receiver, encoding="utf-8") as back:
         text = back.read()
     _, status = os.waitpid(child, 0)
@@ -210,20 +236,20 @@ def tales(
 ) -> Iterator[Tale]:
     """Run the plans of these rows over these stories, every so many-th of each row that is wanted.
 
-    All plans of a story part from one telling of it: that costs less than one for each row.
+    All plans of a story part from one telling of it: that costs less than one for each row. While
+    a story is run the next one is told, so that no processor is idle in between.
     """
-    with TemporaryDirectory() as folder:
-        for name in workloads:
-            path = Path(folder) / name
-            path.touch()
-            plans = isolated(partial(_all, name, strides, jobs, is_wanted, path))
-            yield Tale(workload=name, plans=plans, outcomes=tuple(read(path)))
+    with TemporaryDirectory() as folder, closing(Turns(jobs)) as turns:
+        paths = {name: Path(folder) / name for name in workloads}
+        works = (partial(_all, name, strides, turns, is_wanted, paths[name]) for name in paths)
+        for name, plans in zip(paths, each(works, AHEAD if jobs > 1 else 1), strict=True):
+            yield Tale(workload=name, plans=plans, outcomes=tuple(read(paths[name])))
 
 
 def _all(
     name: str,
     strides: Mapping[str, int],
-    jobs: int,
+    turns: Turns,
     is_wanted: Callable[[Plan], bool],
     path: Path,
 ) -> dict[str, int]:
@@ -233,7 +259,7 @@ def _all(
     reported(path, calm, known.wrong, [], 0.0)
     made = {row: [*filter(is_wanted, plans_of(name, known, row))] for row in strides}
     chosen = [sampled(name, plans, strides[row]) for row, plans in made.items()]
-    run(workload, [*chain(*chosen)], known, path, jobs)
+    run(workload, [*chain(*chosen)], known, path, turns)
     return {row: len(plans) for row, plans in made.items()}
 
 
