@@ -231,6 +231,8 @@ class Release:
             if revision == recorded:
                 return Roll.BACK
             return Roll.HELD if paused and not self.has_rolled_unseen else Roll.ROLLING
+        if paused and revision != recorded and self._has_sets_of_before:
+            return Roll.HELD
         # Our own pause after the roll (P4) makes a generation that nobody has observed yet.
         whole = next((entry for entry in others if self._is_whole_at(entry)), None)
         approved = self.record.approval if self.record is not None else ""
@@ -247,6 +249,14 @@ class Release:
         text = str(annotations_of(self.stable or {}).get(names.DEPLOYMENT_REVISION, ""))
         newest = max((entry.number for entry in self.stable_sets), default=0)
         return text.isdecimal() and 0 < newest < int(text)
+
+    @property
+    def _has_sets_of_before(self) -> bool:
+        """Tell whether the ReplicaSets that are known are older than the release: it rolled before.
+
+        Since it began nobody has let stable go, or its record would tell of an approval.
+        """
+        return self.record is not None and not self.record.approval and self.has_rolled_unseen
 
     @cached_property
     def is_stable_lost(self) -> bool:

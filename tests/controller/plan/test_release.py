@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from controller.api import names
-from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, stamp
+from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, Object, stamp
 from controller.plan.observed import Endpoint, Observed, Pool
+from controller.plan.record import Record
 from controller.plan.release import Release, Roll, release_of
 from controller.plan.traffic.exposure import CLOSED
 from tests.controller.plan.applied import CANARY, annotated, changed, labelled, put, without
@@ -108,6 +109,7 @@ def test_pending_is_paused_with_another_template_than_serves() -> None:
     assert not release(rolling()).is_pending
 
 
+REVISION = "deployment.kubernetes.io/revision"
 ROLLS: dict[str, tuple[Observed, Roll]] = {
     "held": (running(), Roll.HELD),
     "let go, no pod yet": (rolling(old=4, new=0), Roll.ROLLING),
@@ -417,8 +419,35 @@ def test_a_service_that_is_gone_is_enrolled_for_half_a_minute(
 def test_a_deployment_that_counts_more_replica_sets_than_are_seen_has_rolled(
     number: str, roll: Roll
 ) -> None:
-    notes = {"deployment.kubernetes.io/revision": number}
-    world = put(running(), DEPLOYMENT, annotated(pending_deployment(), notes))
+    world = put(running(), DEPLOYMENT, annotated(pending_deployment(), {REVISION: number}))
     assert release_of(world, NOW).roll is roll
     unknown = tuple(replace(entry, number=0) for entry in world.replica_sets)
     assert release_of(replace(world, replica_sets=unknown), NOW).roll is Roll.HELD
+
+
+@pytest.mark.parametrize(
+    ("number", "stable", "kept", "roll"),
+    [
+        ("3", pending_deployment(), record(), Roll.HELD),
+        ("2", pending_deployment(), record(), Roll.DONE),
+        ("3", pending_deployment(), record(approval=V2), Roll.ROLLING),
+        ("3", deployment("v2"), record(), Roll.ROLLING),
+        ("3", deployment("v1", paused=True), record(), Roll.DONE),
+    ],
+)
+def test_replica_sets_of_before_the_release_are_no_roll_of_it(
+    number: str, stable: Object, kept: Record, roll: Roll
+) -> None:
+    """An old list shows that v3 served, and not yet v1 that serves as this release begins."""
+    world = put(running(kept=kept), DEPLOYMENT, annotated(stable, {REVISION: number}))
+    sets = (replica_set("v3", 4, number=2), *world.replica_sets[1:])
+    assert release_of(replace(world, replica_sets=sets), NOW).roll is roll
+
+
+def test_without_a_record_replica_sets_are_taken_as_they_are_seen() -> None:
+    lost = annotated(canary()[0], {names.RELEASE: "{"})
+    world = put(put(running(), DEPLOYMENT, lost), DEPLOYMENT, deployment("v1", paused=True))
+    counted = annotated(pending_deployment(), {REVISION: "3"})
+    sets = (replica_set("v3", 1, number=2), *world.replica_sets)
+    world = replace(put(world, DEPLOYMENT, counted), replica_sets=sets)
+    assert release_of(world, NOW).roll is Roll.ROLLING

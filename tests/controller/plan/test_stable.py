@@ -158,6 +158,20 @@ def test_a_pod_in_five_may_be_missing_as_in_any_walk_back(where: Losing, lost: L
 
 @every_loss
 @wherever
+def test_not_one_percent_is_sent_back_beyond_that(where: Losing, lost: Losing) -> None:
+    stable = deployment("v2", replicas=29, generation=4)
+    world = rolled(stable=stable, new=29, ready=(0, 23))
+    assert passed(where(lost(world))).exposure == EVERYBODY
+
+
+def test_what_is_left_of_a_release_goes_where_nothing_is_pending_any_more() -> None:
+    done = passed(put(spoilt(running(exposure=CLOSED)), DEPLOYMENT, deployment("v1")))
+    assert done.does == [f"delete Ingress {CANARY}"]
+    assert done.status.message == "left-overs of a release: removing the canary"
+
+
+@every_loss
+@wherever
 def test_nobody_is_kept_on_a_canary_without_pods(where: Losing, lost: Losing) -> None:
     world = replace(lost(rolling()), canary=Pool())
     assert passed(where(world)).exposure == CLOSED
