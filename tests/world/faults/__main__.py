@@ -4,6 +4,7 @@ SEED=LINE, or a file of tests/world/plans/, replays one run.
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import sys
@@ -166,6 +167,7 @@ def _model(options: argparse.Namespace) -> int:
 def _explored(job: tuple[str, int, int | None]) -> tuple[model.Explored, float]:
     """Visit the states of one story; return what was seen, and the seconds of processor time."""
     script, processes, most = job
+    gc.disable()  # hardly anything of it is ever garbage, and none of that is a cycle
     began = time.process_time()
     return model.explored([script], processes=processes, most=most), time.process_time() - began
 

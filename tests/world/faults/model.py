@@ -37,6 +37,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import jsonpatch
@@ -251,6 +252,7 @@ class _Model:
         self._acted: dict[tuple[int, int], int] = {}
         self._moved: dict[tuple[int, str], int] = {}
         self._olds: dict[int, int | None] = {}
+        self._older: dict[tuple[Process, ...], tuple[Process, ...]] = {}
         self._wrong: dict[str, None] = {}
         self._known: dict[str, None] = {}
         self._is_one = processes == 1
@@ -337,10 +339,9 @@ class _Model:
 
     def _number(self, world: Observed) -> int:
         world = canonical(world)
-        known = {name: getattr(world, name) for name in FIELDS.values()}
-        text = (
-            f"{json.dumps(known, sort_keys=True)}{world.replica_sets}{world.stable}{world.canary}"
-        )
+        objects = [obj for kind in FIELDS for obj in objects_of(world, kind)]
+        versions = [(name_of(obj), obj["metadata"]["resourceVersion"]) for obj in objects]
+        text = f"{versions}{world.replica_sets}{world.stable}{world.canary}"
         number = self._numbers.setdefault(text, len(self._worlds))
         if number == len(self._worlds):
             self._worlds.append(world)
@@ -415,6 +416,11 @@ class _Model:
 
     def _aged(self, processes: tuple[Process, ...]) -> tuple[Process, ...]:
         """Let a minute pass over what is still to be written."""
+        if processes not in self._older:
+            self._older[processes] = self._aged_anew(processes)
+        return self._older[processes]
+
+    def _aged_anew(self, processes: tuple[Process, ...]) -> tuple[Process, ...]:
         kept = [[self._old(write) for write in writes] for _, writes in processes]
         return tuple(sorted((0, tuple(sorted(it for it in old if it is not None))) for old in kept))
 
@@ -459,19 +465,18 @@ def _unheard(processes: tuple[Process, ...], writer: Process | None) -> tuple[Pr
 
 def canonical(world: Observed) -> Observed:
     """Return the world without what no plan depends on; see the module."""
-    for kind in FIELDS:
-        for obj in objects_of(world, kind):
-            world = put(world, kind, _canonical(kind, obj))
-    for kind, name in FIELDS.items():
-        ordered: dict[str, Any] = {name: tuple(sorted(objects_of(world, kind), key=name_of))}
-        world = replace(world, **ordered)
+    kinds: dict[str, Any] = {
+        name: tuple(sorted((_canonical(kind, one) for one in objects_of(world, kind)), key=name_of))
+        for kind, name in FIELDS.items()
+    }
+    service = next((it for it in kinds[FIELDS[SERVICE]] if name_of(it) == NAME), world.service)
     seen = {
         (uid_of(obj), text): LONG
-        for obj in (*world.ingresses, *world.deployments)
+        for obj in (*kinds["ingresses"], *kinds["deployments"])
         for text in _times(annotations_of(obj))
         if OLDER in text
     }
-    return replace(world, seen=seen)
+    return replace(world, **kinds, service=service, seen=seen)
 
 
 def _times(notes: Mapping[str, str]) -> list[str]:
@@ -481,6 +486,9 @@ def _times(notes: Mapping[str, str]) -> list[str]:
 
 
 def _canonical(kind: Kind, obj: Object) -> Object:
+    known = _CANONICAL.get(obj["metadata"].get("resourceVersion", ""))
+    if known is obj:
+        return obj
     meta_now, status = dict(obj["metadata"]), obj.get("status")
     if names.STATUS in annotations_of(obj):
         text = _remembered(annotations_of(obj)[names.STATUS])
@@ -493,10 +501,15 @@ def _canonical(kind: Kind, obj: Object) -> Object:
         status = {**(status or {}), "observedGeneration": meta_now["generation"] * is_observed}
     meta_now.pop("resourceVersion", None)
     made = {**obj, "metadata": meta_now, **({"status": status} if status is not None else {})}
-    meta_now["resourceVersion"] = str(int(digest(made, 12), 16))
-    return made
+    version = meta_now["resourceVersion"] = str(int(digest(made, 12), 16))
+    return _CANONICAL.setdefault(version, made)
 
 
+_CANONICAL: dict[str, Object] = {}
+"""Every object there was, by its version, which is a hash of it."""
+
+
+@cache
 def _remembered(text: str) -> str:
     """Return a status with no more than what a later pass needs of it."""
     status = status_in({"metadata": {"annotations": {names.STATUS: text}}})
