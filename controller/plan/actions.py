@@ -12,6 +12,7 @@ from controller.api.intent import Action
 from controller.api.objects import DEPLOYMENT, annotations_of, is_paused, labels_of, stamp
 from controller.api.status import Outcome
 from controller.plan.draft import Draft, known
+from controller.plan.observed import Ref
 from controller.plan.record import Record
 from controller.plan.release import Release, Roll
 from controller.plan.stages import Stage
@@ -125,8 +126,26 @@ def _abort_the_roll(release: Release, draft: Draft) -> None:
         draft.tell("AbortAsked", "the roll is stopped", warning=True)
 
 
-def end(release: Release, draft: Draft, why: str, *, reject: bool = True, reason: str = "") -> None:
-    """Record that the release ends without promotion (B1); `weight` belongs to it and goes too."""
+def end(
+    release: Release,
+    draft: Draft,
+    why: str,
+    *,
+    reject: bool = True,
+    reason: str = "",
+    rests_on: frozenset[Ref] = frozenset(),
+) -> None:
+    """Record that the release ends without promotion (B1); `weight` belongs to it and goes too.
+
+    Args:
+        release: the release.
+        draft: where that is written.
+        why: one clause for people.
+        reject: this revision is not tried again by itself.
+        reason: CamelCase, for the condition; "" for an abort like any.
+        rests_on: what has to be read afresh before: a watch that lags must not end a release.
+    """
+    draft.told_confirm |= rests_on
     revision = release.record.revision if release.record is not None else release.template_revision
     since = release.record.since if release.record is not None else stamp(release.now)
     if reject:

@@ -51,6 +51,7 @@ class Draft:
         rejected, outcome, stable, last: what the Service is to remember.
         removed: annotations of the user that this pass takes away.
         events: what the status write tells once it is done.
+        told_confirm: what has to be read afresh before that write.
         labels: changes of labels on the stable Deployment; None removes one.
         paused: what `spec.paused` of the stable Deployment should become; None: as it is.
         tested: field of its metadata that must be as it was seen for that.
@@ -64,6 +65,7 @@ class Draft:
     writes: list[Write] = field(default_factory=list)
     removed: set[str] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
+    told_confirm: frozenset[Ref] = frozenset()
     labels: dict[str, str | None] = field(default_factory=dict)
     paused: bool | None = None
     tested: Literal["uid", "generation", "resourceVersion"] = "uid"

@@ -92,8 +92,9 @@ def plan_start(release: Release, draft: Draft) -> Story:
 def _overdue(release: Release, draft: Draft) -> Story:
     ready = release.canary_ready()
     why = f"only {ready} canary pods became ready before the ready-deadline"
-    end(release, draft, why)
-    close(release, draft)
+    shown = canary_refs(release)
+    end(release, draft, why, rests_on=shown)
+    close(release, draft, shown)
     return Story(reason=Stage.ROLLING_BACK, message=why)
 
 
@@ -266,8 +267,9 @@ def _fall(release: Release, draft: Draft, carried: Exposure, needed: int) -> Sto
     record = draft.record
     if record is not None and not record.short:
         if record.falls + 1 >= FALLS_LIMIT:
-            end(release, draft, f"the canary was short of pods {FALLS_LIMIT} times")
-            close(release, draft, canary_refs(release))
+            shown = canary_refs(release)
+            end(release, draft, f"the canary was short of pods {FALLS_LIMIT} times", rests_on=shown)
+            close(release, draft, shown)
             return Story(reason=Stage.ROLLING_BACK, message="the canary kept losing its pods")
         draft.note(falls=record.falls + 1, short=True)
         draft.tell("CanaryShort", f"{ready} of {needed} canary pods are ready", warning=True)

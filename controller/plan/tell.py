@@ -70,7 +70,8 @@ def tell(
     changes[names.STATUS] = _stamped(status, release)
     entries = with_conditions(service, conditions, release.now)
     events = (*_change_of_readiness(service, ready), *draft.events)
-    draft.add(_edit(service, changes, entries, events))
+    told = _edit(service, changes, entries, events)
+    draft.add(replace(told, confirm=draft.told_confirm))
 
 
 def _stamped(status: Status, release: Release) -> str:

@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from controller.api import names
-from controller.api.objects import DEPLOYMENT, ENDPOINT_SLICE, INGRESS
+from controller.api.objects import DEPLOYMENT, ENDPOINT_SLICE, INGRESS, SERVICE
 from controller.plan.observed import Observed, Pool, Ref
 from controller.plan.traffic.exposure import CLOSED
 from tests.controller.plan.applied import CANARY
 from tests.controller.plan.plans import passed
-from tests.controller.plan.worlds import LONG, NAMESPACE, exposed, record, running
+from tests.controller.plan.worlds import LONG, NAME, NAMESPACE, exposed, record, running
 
 HALF = {names.WEIGHT: "50"}
 
@@ -57,15 +57,17 @@ def test_the_third_fall_aborts_also_when_its_outcome_was_lost() -> None:
 
 
 def test_the_third_fall_is_read_afresh_for_a_late_watch_must_not_end_a_release() -> None:
-    (write,) = passed(without_pods(kept=record(step=50, falls=2))).on(INGRESS, CANARY)
-    assert write.confirm == frozenset(
-        {
-            Ref(kind=ENDPOINT_SLICE, namespace=NAMESPACE, name=CANARY),
-            Ref(kind=DEPLOYMENT, namespace=NAMESPACE, name=CANARY),
-        }
-    )
-    (write,) = passed(without_pods(kept=record(step=50, falls=1))).on(INGRESS, CANARY)
-    assert write.confirm == frozenset()
+    third, second = (passed(without_pods(kept=record(step=50, falls=it))) for it in (2, 1))
+    for kind, name in ((INGRESS, CANARY), (SERVICE, NAME)):
+        (write,) = third.on(kind, name)
+        assert write.confirm == frozenset(
+            {
+                Ref(kind=ENDPOINT_SLICE, namespace=NAMESPACE, name=CANARY),
+                Ref(kind=DEPLOYMENT, namespace=NAMESPACE, name=CANARY),
+            }
+        )
+        (write,) = second.on(kind, name)
+        assert write.confirm == frozenset()
 
 
 def test_a_weight_lowered_by_hand_is_no_fall() -> None:

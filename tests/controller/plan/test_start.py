@@ -165,6 +165,13 @@ def test_pods_that_are_late_abort_the_release(
     assert late.status.rejected is not None
     assert late.status.rejected.why == "only 0 canary pods became ready before the ready-deadline"
     assert "Aborted" in late.told
+    # A watch that lags must not end a release.
+    (telling,) = late.on(SERVICE, NAME)
+    assert telling.confirm == {
+        Ref(kind=kind, namespace=NAMESPACE, name=CANARY) for kind in (DEPLOYMENT, ENDPOINT_SLICE)
+    }
+    (telling,) = after(seconds - 1).on(SERVICE, NAME)
+    assert telling.confirm == frozenset()
 
 
 def test_pods_that_are_ready_are_not_late_because_we_have_just_begun_to_look() -> None:

@@ -279,9 +279,8 @@ def _only_vanished(original: Any) -> Any:
     return replaced
 
 
-def _unrejected(original: Any, now: Any, plan: Any, why: str, *, reject: bool = True) -> None:
-    del reject
-    original(now, plan, why, reject=False)
+def _unrejected(original: Any, now: Any, plan: Any, why: str, **more: Any) -> None:
+    original(now, plan, why, **{**more, "reject": False})
 
 
 def _knows_stable_at_once() -> None:
