@@ -232,9 +232,8 @@ class _View:
         found = _Found(mains)
         found.add(self._find(objects.INGRESS, "backend", canary_name(self.name)))
         found.add(self._find(objects.INGRESS, "release", self.name))
-        shared = sorted({host for ingress in found.values() for host in hosts(ingress)})
-        for host in shared:
-            found.add(self._find(objects.INGRESS, "host", host))
+        shared = {host for ingress in found.values() for host in hosts(ingress)}
+        found.add(self._find(objects.INGRESS, "host", *shared))
         for ingress in mains:
             name = canary_ingress_name(self.name, name_of(ingress))
             found.add([self._get(objects.INGRESS, name)])
@@ -246,9 +245,8 @@ class _View:
         found.add(self._find(objects.SERVICE, "release", self.name))
         found.add([self._get(objects.SERVICE, canary_name(self.name))])
         carried = self._pod_labels(deployments)
-        for label in _labels_that_pods_may_carry(carried):
-            filed = self._find(objects.SERVICE, "selector", label)
-            found.add(it for it in filed if any(_could_select(it, values) for values in carried))
+        filed = self._find(objects.SERVICE, "selector", *_labels_that_pods_may_carry(carried))
+        found.add(it for it in filed if any(_could_select(it, values) for values in carried))
         return found.sorted()
 
     def budgets(self, deployments: Iterable[Object]) -> tuple[Object, ...]:
@@ -256,24 +254,19 @@ class _View:
         deployments = tuple(deployments)
         kind = objects.DISRUPTION_BUDGET
         found = _Found(self._find(kind, "release", self.name))
-        found.add(self._find(kind, "selector", ANY_LABELS))
         found.add(self._get(kind, canary_name(name_of(it))) for it in deployments)
-        for label in _labels_that_pods_may_carry(self._pod_labels(deployments)):
-            found.add(self._find(kind, "selector", label))
+        labels = _labels_that_pods_may_carry(self._pod_labels(deployments))
+        found.add(self._find(kind, "selector", ANY_LABELS, *labels))
         return found.sorted()
 
     def autoscalers(self, deployments: Iterable[Object]) -> tuple[Object, ...]:
         """Return the autoscalers of these Deployments."""
-        found = _Found(())
-        for deployment in deployments:
-            found.add(self._find(objects.AUTOSCALER, "target", name_of(deployment)))
+        found = _Found(self._find(objects.AUTOSCALER, "target", *map(name_of, deployments)))
         return found.sorted()
 
     def replica_sets(self, deployments: Iterable[Object]) -> tuple[ReplicaSet, ...]:
         """Return the ReplicaSets of these Deployments."""
-        found = _Found(())
-        for deployment in deployments:
-            found.add(self._find(objects.REPLICA_SET, "owner", uid_of(deployment)))
+        found = _Found(self._find(objects.REPLICA_SET, "owner", *map(uid_of, deployments)))
         return tuple(_replica_set(it) for it in found.sorted())
 
     def slices(self, service: str) -> tuple[Object, ...]:
@@ -300,13 +293,13 @@ class _View:
             return self._newest(kind, reading)
         return self._stores.get(kind, self.namespace, name)
 
-    def _find(self, kind: Kind, index: str, value: str) -> Iterable[Object]:
+    def _find(self, kind: Kind, index: str, *values: str) -> Iterable[Object]:
         """Return what an index holds; what was read afresh comes in its fresh form, or not at all.
 
         Every object read afresh is among the answers, filed here or not: it was asked for because
         it matters, and its fresh form may be what the index does not know yet.
         """
-        filed = self._stores.find(kind, index, self.namespace, value)
+        filed = self._stores.find(kind, index, self.namespace, *values)
         fresh = self._fresh.get(kind)
         if fresh is None:
             return filed

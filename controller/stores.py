@@ -46,10 +46,12 @@ class Stores:
         store = self.store(kind, namespace)
         return store.get(namespace, name) if store is not None else None
 
-    def find(self, kind: Kind, index: str, namespace: str, value: str) -> Iterable[Object]:
-        """Return the objects of one namespace that an index files under this value."""
+    def find(self, kind: Kind, index: str, namespace: str, *values: str) -> Iterable[Object]:
+        """Return the objects of one namespace that an index files under one of these values."""
         store = self.store(kind, namespace)
-        return store.find(index, f"{namespace}/{value}") if store is not None else ()
+        return (
+            store.find(index, *(f"{namespace}/{it}" for it in values)) if store is not None else ()
+        )
 
     def everywhere(self, kind: Kind) -> Iterator[Object]:
         """Yield the objects that concern us (the index "concerning"), in all namespaces."""

@@ -92,11 +92,10 @@ class Store:
         spaces = sorted(self._objects) if namespace is None else [namespace]
         return [obj for space in spaces for _, obj in sorted(self._objects.get(space, {}).items())]
 
-    def find(self, index: str, value: str) -> tuple[Object, ...]:
-        """Return the objects for which this index gave this value, in order of their names."""
-        keys = self._indexed[index].get(value)
-        if not keys:
-            return ()
+    def find(self, index: str, *values: str) -> tuple[Object, ...]:
+        """Return the objects for which this index gave one of these, in order of their names."""
+        filed = self._indexed[index]
+        keys = set[Key]().union(*(filed[value] for value in values if value in filed))
         return tuple(self._objects[namespace][name] for namespace, name in sorted(keys))
 
     def learn(self, obj: Object) -> None:

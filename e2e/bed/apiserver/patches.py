@@ -29,7 +29,7 @@ def json_patched(obj: JsonObject, operations: Any) -> JsonObject:
             "jsonpatch.Patch"
         )
     try:
-        patched = clone(obj)
+        patched = _opened(obj, operations)
         for operation in operations:
             read = _as_read(operation, patched)
             patched = jsonpatch.apply_patch(patched, [read], in_place=True)
@@ -38,6 +38,18 @@ def json_patched(obj: JsonObject, operations: Any) -> JsonObject:
     if not isinstance(patched, dict):
         raise unprocessable()
     return patched
+
+
+def _opened(obj: JsonObject, operations: Sequence[Any]) -> JsonObject:
+    """Copy those fields of an object that operations reach into."""
+    paths = [
+        jsonpointer.JsonPointer(str(operation.get(end) or "")).parts
+        for operation in operations
+        if isinstance(operation, dict)
+        for end in ("path", "from")
+    ]
+    reached = {path[0] for path in paths if path}
+    return {key: clone(value) if key in reached else value for key, value in obj.items()}
 
 
 def _as_read(operation: Any, obj: Any) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -447,8 +448,12 @@ class Session:
         return Response(status=status, headers=self._headers(headers or {}), body=body)
 
     def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
-        at = datetime.fromtimestamp(self.far.now() + self.far.date_offset, UTC)
-        return {"Date": format_datetime(at, usegmt=True), **more}
+        return {"Date": _date(int(self.far.now() + self.far.date_offset)), **more}
+
+
+@lru_cache(maxsize=16)
+def _date(seconds: int) -> str:
+    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True)
 
 
 def _reading(place: Place, query: Mapping[str, str]) -> str:

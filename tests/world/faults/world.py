@@ -1,6 +1,7 @@
 """A world whose controller is the whole process, and in which things go wrong by plan."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,6 +27,7 @@ SEEN_BY_PROXIES = frozenset({"ingresses", "endpointslices", "pods"})
 WATCHED_FOR_REACTIONS = frozenset({"ingresses", "endpointslices", "services", "deployments"})
 LOOKS = (1.3, 6.5)
 """How long after a change a proxy that has not heard of it would harm somebody."""
+ERRORS = structlog.make_filtering_bound_logger(logging.ERROR)
 LEASE_PLACE = ("kube-system", "serinus")
 
 
@@ -70,7 +72,7 @@ class FaultyWorld(World):
         self.is_lenient = False
         self.leader_elect = leader_elect
         self._decides = decides
-        structlog.configure(processors=[self.complaints])
+        structlog.configure(processors=[self.complaints], wrapper_class=ERRORS)
         how.setdefault("mode", "auto")
         super().__init__(**how)
         self.proxy = Proxy(
