@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.api import names
-from controller.api.objects import annotations_of, is_ours, labels_of, name_of
+from controller.api.objects import annotations_of, is_ours, labels_of, name_of, replicas_of
 from controller.api.status import status_in
 from controller.plan.invariants import flaw_of_route, flaw_of_rule, flaw_of_weight
 from controller.plan.traffic.nginx import is_closing_name
@@ -205,11 +205,13 @@ def _noise(world: FaultyWorld) -> list[str]:
 def _left_broken(world: FaultyWorld) -> list[str]:
     """Look for what somebody broke on a route of ours and the controller has left so.
 
-    The judge forgives a write that says nothing of it; at rest all of it has been put right. Of a
-    release without a record an Ingress is left only where a person has to mend stable first, and
-    stays as it is until then: of a weight that nobody can read nobody knows who is behind it.
+    The judge forgives a write that says nothing of it; at rest all of it has been put right. Where
+    a person has to mend stable first, an Ingress stays as it is until then: without a record, for
+    of a weight that nobody can read nobody knows who is behind it; and where stable was scaled to
+    nothing, for traffic moves only to pods that are ready.
     """
-    if world.record() is None:
+    stable = [it for it in world.store.list("deployments", NAMESPACE) if name_of(it) == NAME]
+    if world.record() is None or not any(map(replicas_of, stable)):
         return []
     wrong = []
     for route in world.store.list("ingresses", NAMESPACE):

@@ -45,10 +45,12 @@ def prepared(workload: Workload, **more: Any) -> FaultyWorld:
     how = {**workload.how, **more}
     is_enrolled = how.pop("enrolled", True)
     replicas, strategy = how.pop("replicas", 3), how.pop("strategy", None)
+    on_ingress = how.pop("on_ingress", {})
     notes = how.pop("notes", {"header": "X-Account", "header_values": "alice,bob"})
     world = FaultyWorld(**how)
     spec = {"strategy": strategy} if strategy else {}
     world.apply(manifests.application(replicas=replicas, image=image("v1"), **spec))
+    world.apply(manifests.ingress(annotations=on_ingress))
     world.run_until(lambda: len(world.pods("stable")) == replicas)
     world.run(1)
     world.annotate(**notes)
@@ -377,10 +379,6 @@ def _crash_looping(world: FaultyWorld) -> None:
 
 def _affinity(world: FaultyWorld) -> None:
     """Sessions stick to pods by a cookie: promotion goes in place, an abort deletes the Ingress."""
-    sticky = {"nginx.ingress.kubernetes.io/affinity": "cookie"}
-    world.annotate(accept="affinity", promotion="in-place")
-    world.apply(manifests.ingress(annotations=sticky))
-    world.run(1)
     ship(world)
     act(world, "abort")
     wait(world, lambda: world.stage() == "Aborted", "Aborted")
@@ -416,6 +414,16 @@ VISITORS: Mapping[str, Any] = {
     "header_values": "alice,bob",
     "cookie": "beta",
 }
+STICKY: Mapping[str, Any] = {
+    "on_ingress": {"nginx.ingress.kubernetes.io/affinity": "cookie"},
+    "notes": {
+        "header": "X-Account",
+        "header_values": "alice,bob",
+        "accept": "affinity",
+        "promotion": "in-place",
+    },
+}
+"""There from the start: of an affinity that a watch shows minutes late nobody can know in time."""
 MANY: Mapping[str, Any] = {
     "notes": {
         "header": "X-Account",
@@ -434,7 +442,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload(name="promote-pause", story=_promote, how=HOLD_BY_PAUSE),
     Workload(name="promote-resume", story=_resume, how={"notes": VISITORS}),
     Workload(name="in-place", story=_in_place),
-    Workload(name="affinity", story=_affinity),
+    Workload(name="affinity", story=_affinity, how=STICKY),
     Workload(name="abort-starting", story=_abort_early),
     Workload(name="abort-canary", story=_abort),
     Workload(name="abort-shift", story=_abort_shift),
