@@ -32,6 +32,8 @@ FIRST = (
     "tests/world",
 )
 """What takes longest comes first, so that all workers end at about the same time."""
+APART = frozenset({"tests/world/test_faults.py"})
+"""Modules of which every test is a part of its own: they share nothing, and one takes long."""
 
 
 def part_of(module: str) -> str:
@@ -44,7 +46,8 @@ class Parts(LoadScopeScheduling):  # type: ignore[misc]  # its base has no types
     """Deals out parts where the plugin deals out modules, in the order of collection."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return part_of(nodeid.partition("::")[0])
+        module = nodeid.partition("::")[0]
+        return nodeid if module in APART else part_of(module)
 
 
 @pytest.hookimpl(optionalhook=True)

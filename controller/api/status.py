@@ -261,8 +261,9 @@ class Status:
     def essence(self) -> "Status":
         """Return the status without counts, words and times that follow from the rest."""
         checks = tuple(Judged(check=it.check, outcome=it.outcome) for it in self.checks)
-        rest = replace(self, checks=checks, coverage=None)
-        return replace(rest, at="", message="", ready=0, needed=0, until="")
+        return replace(
+            self, checks=checks, coverage=None, at="", message="", ready=0, needed=0, until=""
+        )
 
 
 def _shortened(checks: Sequence[Judged]) -> Iterator[tuple[Judged, ...]]:

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -106,11 +107,14 @@ def alone(plan: Plan, known: Told) -> Outcome:
 
 def _finish(workload: Workload, director: Director, known: Told, path: Path) -> None:
     """Go on to the end: as the parent of all runs, or as one of them."""
-    wrong = _wrong(workload, director, known)
+    try:
+        wrong = _wrong(workload, director, known)
+    finally:
+        if not director.is_child:
+            director.finish()  # whatever ended it: its runs have turns that others wait for
     if director.is_child and director.plan is not None:
         reported(path, director.plan, wrong, director.hit, 0.0)
         os._exit(0)
-    director.finish()
 
 
 def _tell(workload: Workload, world: FaultyWorld) -> None:
@@ -169,11 +173,34 @@ def hash_of(text: str) -> int:
 
 def isolated(work: Callable[[], Any]) -> Any:
     """Do something in a process of its own and return what it returns, as JSON can say it."""
-    return begun(work)()
+    return begun(work).ended()
 
 
-def begun(work: Callable[[], Any]) -> Callable[[], Any]:
-    """Begin to do something in a process of its own; what is returned waits for what it returns."""
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Something that is done in a process of its own."""
+
+    process: int
+    receiver: int
+
+    def ended(self) -> Any:
+        """Wait for what it returns."""
+        with os.fdopen(self.receiver, encoding="utf-8") as back:
+            text = back.read()
+        _, status = os.waitpid(self.process, 0)
+        if status:
+            raise RuntimeError("a story without faults did not end well; see above")
+        return json.loads(text)
+
+    def end(self) -> None:
+        """End it: nobody waits for it any more."""
+        os.close(self.receiver)
+        os.kill(self.process, signal.SIGKILL)
+        os.waitpid(self.process, 0)
+
+
+def begun(work: Callable[[], Any]) -> Begun:
+    """Begin to do something in a process of its own."""
     receiver, sender = os.pipe()
     child = os.fork()
     if child == 0:
@@ -190,27 +217,22 @@ def begun(work: Callable[[], Any]) -> Callable[[], Any]:
             sys.stderr.flush()
             os._exit(code)
     os.close(sender)
-    return partial(_ended, child, receiver)
+    return Begun(child, receiver)
 
 
 def each(works: Iterable[Callable[[], Any]], most: int) -> Iterator[Any]:
     """Yield what each of these returns, in their order, so many begun at a time."""
-    waiting: deque[Callable[[], Any]] = deque()
-    for work in works:
-        waiting.append(begun(work))
-        if len(waiting) == most:
-            yield waiting.popleft()()
-    while waiting:
-        yield waiting.popleft()()
-
-
-def _ended(child: int, receiver: int) -> Any:
-    with os.fdopen(receiver, encoding="utf-8") as back:
-        text = back.read()
-    _, status = os.waitpid(child, 0)
-    if status:
-        raise RuntimeError("a story without faults did not end well; see above")
-    return json.loads(text)
+    waiting: deque[Begun] = deque()
+    try:
+        for work in works:
+            waiting.append(begun(work))
+            if len(waiting) == most:
+                yield waiting.popleft().ended()
+        while waiting:
+            yield waiting.popleft().ended()
+    finally:
+        for left in waiting:
+            left.end()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
