@@ -139,6 +139,15 @@ def test_a_release_that_would_begin_anew_waits_for_a_roll_that_is_stopped_too() 
     )
 
 
+def test_a_release_that_would_begin_anew_waits_until_the_proxy_knows_stable() -> None:
+    done = passed(deleted(known_for(running({names.WEIGHT: "10"}), 4)))
+    assert (done.plan.stage, done.status.message, done.plan.wake_seconds) == (
+        Stage.STARTING,
+        YOUNG,
+        6.0,
+    )
+
+
 @every_loss
 @wherever
 @pytest.mark.parametrize("stable", [deployment("v2", generation=4), PAUSED])

@@ -174,6 +174,17 @@ def test_pods_that_are_late_abort_the_release(
     assert telling.confirm == frozenset()
 
 
+def test_where_sessions_stick_the_ingress_goes_with_pods_that_are_late_on_the_same_reads() -> None:
+    kept = record(since=stamp(NOW - timedelta(seconds=600)))
+    world = running({names.ACCEPT: "affinity"}, exposure=CLOSED, kept=kept, pods=0)
+    (write,) = passed(put(world, INGRESS, ingress(affinity="cookie"))).on(INGRESS, CANARY)
+    assert {(str(ref.kind), ref.name) for ref in write.confirm} == {
+        ("Deployment", CANARY),
+        ("EndpointSlice", CANARY),
+        ("Ingress", CANARY),
+    }
+
+
 def test_pods_that_are_ready_are_not_late_because_we_have_just_begun_to_look() -> None:
     """A controller that was down past the deadline finds a healthy canary."""
     done = passed(replace(starting(), canary=pool(canary()[1].name, 1, age=0.0)))
