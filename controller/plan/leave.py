@@ -15,6 +15,7 @@ from controller.plan.hold import is_paused_by_hand
 from controller.plan.promote import plan_promotion
 from controller.plan.release import Release, Roll
 from controller.plan.routes import clean, close, keep_time, restamp
+from controller.plan.stable import hold_after_approval
 from controller.plan.tell import forget
 from controller.plan.writes import Event, ref
 
@@ -37,7 +38,7 @@ def _end(release: Release, draft: Draft) -> float | None:
     if _is_in_a_roll(release):
         return plan_promotion(release, draft).left_seconds
     restamp(release, draft)
-    hold = close(release, draft)
+    hold = hold_after_approval(release) or close(release, draft)
     if hold is not None:
         return hold.left_seconds
     if release.is_open:

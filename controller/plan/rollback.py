@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from controller.api.objects import is_paused, stamp
 from controller.plan.actions import end
+from controller.plan.checks import Hold
 from controller.plan.draft import Draft, Story, new_record
 from controller.plan.pods import replace_template
 from controller.plan.promote import plan_promotion
@@ -17,6 +18,7 @@ from controller.plan.routes import (
     restamp,
     sticks,
 )
+from controller.plan.stable import hold_after_approval
 from controller.plan.stages import Stage
 from controller.plan.start import first_need
 
@@ -31,6 +33,9 @@ def plan_rollback(release: Release, draft: Draft) -> Story:
         return _without_record(release, draft)
     if release.roll is Roll.BACK:
         return _put_back(release, draft)
+    hold = hold_after_approval(release)
+    if hold is not None:
+        return _held(hold)
     if release.is_rejected:
         return _rejected(release, draft)
     if release.roll is not Roll.HELD:
@@ -63,7 +68,7 @@ def _down(release: Release, draft: Draft, why: str) -> Story:
     """B1 to B3: close, drain, delete."""
     hold = close(release, draft)
     if hold is not None:
-        return Story(reason=hold.reason, message=hold.message, left_seconds=hold.left_seconds)
+        return _held(hold)
     if release.is_open:
         return _told(f"{why}: taking all traffic off the canary")
     keep_time(release, draft)
@@ -71,6 +76,10 @@ def _down(release: Release, draft: Draft, why: str) -> Story:
     if left > 0:
         return _told(f"{why}: requests to the canary drain", left)
     return _told(f"{why}: removing the canary", clean(release, draft))
+
+
+def _held(hold: Hold) -> Story:
+    return Story(reason=hold.reason, message=hold.message, left_seconds=hold.left_seconds)
 
 
 def _told(message: str, left_seconds: float | None = None) -> Story:

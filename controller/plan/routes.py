@@ -163,12 +163,12 @@ def _unless_it_rolls(release: Release) -> frozenset[Ref]:
     """Return what has to be read afresh before a lowering; before an approval nothing.
 
     From the approval on another process may have let stable roll, and then to lower is to raise
-    (safety.md section 3): only a fresh read tells.
+    (safety.md section 3): only a fresh read of stable and its endpoints tells.
     """
     is_approved = release.record is not None and bool(release.record.approval)
     if not is_approved or release.stable is None:
         return frozenset()
-    return frozenset({ref(DEPLOYMENT, release.stable)})
+    return stable_refs(release)
 
 
 def _raise(release: Release, route: Object, target: Exposure) -> Merge | None:

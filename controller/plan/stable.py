@@ -34,6 +34,26 @@ def hold_without_record(release: Release) -> Hold | None:
     )
 
 
+def hold_after_approval(release: Release) -> Hold | None:
+    """Return why those on the canary stay there for a moment though the release ends unasked.
+
+    Once it was approved stable may have rolled, and turned back since: its pods are new then,
+    though nothing is seen of a roll any more. An end that is recorded waits for nobody.
+    """
+    record = release.record
+    if record is None or not record.approval or not release.is_open or release.is_concluded:
+        return None
+    left = known_after(release)
+    if left <= 0 or release.stable is None or not release.observed.canary.ready:
+        return None
+    return Hold(
+        reason="WaitingForStable",
+        message="everybody stays where he is until the proxy knows the pods of Deployment "
+        f"{name_of(release.stable)}",
+        left_seconds=left,
+    )
+
+
 def still_after(release: Release) -> float | None:
     """Return the seconds until every proxy knows a stable that is whole; None while it is not.
 
@@ -46,8 +66,13 @@ def still_after(release: Release) -> float | None:
         return None
     if lowest_weight(release, release.stable_ready(serving)) > 0:
         return None
-    young = release.propagation - release.stable_age(serving)
-    return max(young, unknown_seconds(release, serving))
+    return known_after(release)
+
+
+def known_after(release: Release) -> float:
+    """Return the seconds until every proxy knows the pods that serve, and none that went."""
+    young = release.propagation - release.stable_age(release.serving)
+    return max(young, unknown_seconds(release, release.serving))
 
 
 def unknown_seconds(release: Release, revision: str) -> float:

@@ -181,7 +181,7 @@ def test_an_abort_after_the_approval_reads_afresh_whether_stable_rolls_already()
     done = passed(running(told_to_abort, kept=APPROVED, pods=4, exposure=EVERYBODY))
     (write,) = done.on(INGRESS, CANARY)
     assert done.exposure == CLOSED
-    assert write.confirm == frozenset({Ref(kind=DEPLOYMENT, namespace=NAMESPACE, name=NAME)})
+    assert write.confirm == BY_STABLE
 
 
 def odd_rule_at(weight: int, at: datetime = NOW) -> Object:
@@ -727,7 +727,7 @@ def test_a_door_open_after_the_outcome_is_closed_by_uid_if_the_record_is_the_new
     (write,) = passed(ended(rolled())).on(INGRESS, CANARY)
     assert isinstance(write, Merge)
     assert write.patch["metadata"].keys() == {"uid", "annotations"}
-    assert write.confirm == BY_CANARY | {Ref(kind=DEPLOYMENT, namespace=NAMESPACE, name=NAME)}
+    assert write.confirm == BY_CANARY | BY_STABLE
 
 
 def test_an_ingress_left_after_the_outcome_goes_if_the_record_is_the_newest() -> None:

@@ -1,4 +1,4 @@
-"""A release whose record is lost: stable gets its traffic back once it is whole and known."""
+"""When stable gets its traffic back where nobody asks for it: once it is whole and known."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,18 +9,24 @@ import pytest
 from controller.api import names
 from controller.api.objects import DEPLOYMENT, ENDPOINT_SLICE, INGRESS, SERVICE, Kind, Object
 from controller.plan.observed import Observed, Pool, Ref
+from controller.plan.record import Record
 from controller.plan.stages import Stage
 from controller.plan.traffic.exposure import CLOSED
 from controller.plan.writes import Delete, Merge
 from tests.controller.plan.applied import CANARY, annotated, changed, labelled, put, without
+from tests.controller.plan.good import APPROVED, told
 from tests.controller.plan.plans import passed
 from tests.controller.plan.worlds import (
     EVERYBODY,
     LONG,
     NAME,
     NAMESPACE,
+    V2,
+    V3,
     deployment,
     ingress,
+    pending_deployment,
+    record,
     rolled,
     rolling,
     running,
@@ -104,6 +110,7 @@ wherever = pytest.mark.parametrize("where", [enrolled, left, gone])
         (rolled(stable=ROLLS_UNSEEN), None),
         (rolled(ready=(0, 3)), None),
         (rolled(new=0), None),
+        (rolled(stable=deployment("v2", replicas=29, generation=4), new=29, ready=(0, 23)), None),
         (known_for(rolled(), 4), 6.0),
         (known_for(rolled(), 9), 1.0),
         (known_for(rolled(), LONG, history=((3.0, 4), (LONG, 5))), 7.0),
@@ -234,3 +241,73 @@ def test_what_sessions_stick_to_goes_after_a_roll_on_fresh_reads_of_stable() -> 
         of(ENDPOINT_SLICE, NAME),
         of(INGRESS, CANARY),
     }
+
+
+# With its record, from the approval on: stable may have rolled and turned back since.
+
+
+NEXT = pending_deployment("v3", generation=4)
+KNOWN_SOON = "everybody stays where he is until the proxy knows the pods of Deployment myapp"
+
+
+def turned_back(seconds: float = 4.0, kept: Record = APPROVED, **more: Any) -> Observed:
+    """The old template rolled out again so long ago, and one that nobody approved is pending."""
+    world = running(kept=kept, exposure=EVERYBODY, pods=4, **more)
+    return known_for(put(world, DEPLOYMENT, NEXT), seconds)
+
+
+@wherever
+@pytest.mark.parametrize(
+    ("world", "left_seconds"),
+    [
+        (turned_back(), 6.0),
+        (turned_back(9.5), 0.5),
+        (known_for(turned_back(), LONG, history=((3.0, 4), (LONG, 5))), 7.0),
+        (told(turned_back(), rejected={"revision": V3}), 6.0),
+    ],
+)
+def test_what_nobody_asked_for_waits_until_an_approved_release_can_go_back(
+    world: Observed, left_seconds: float, where: Losing
+) -> None:
+    done = passed(where(world))
+    assert (done.exposure, done.does, done.plan.wake_seconds) == (EVERYBODY, [], left_seconds)
+
+
+def test_the_status_says_so() -> None:
+    done = passed(turned_back())
+    assert (done.plan.stage, done.reason, done.status.message) == (
+        Stage.ROLLING_BACK,
+        "WaitingForStable",
+        KNOWN_SOON,
+    )
+
+
+@wherever
+@pytest.mark.parametrize(
+    "world",
+    [
+        turned_back(10),
+        turned_back(kept=record(step=100)),
+        replace(turned_back(), canary=Pool()),
+    ],
+)
+def test_it_goes_back_where_nothing_is_in_the_way(world: Observed, where: Losing) -> None:
+    assert passed(where(world)).exposure == CLOSED
+
+
+@pytest.mark.parametrize("where", [enrolled, left])
+def test_an_end_that_is_recorded_waits_for_nobody(where: Losing) -> None:
+    aborted = {"revision": V2, "since": APPROVED.since, "result": "aborted", "why": "x"}
+    assert passed(where(told(turned_back(), outcome=aborted))).exposure == CLOSED
+
+
+@wherever
+def test_it_rests_on_fresh_reads_of_stable(where: Losing) -> None:
+    (write,) = passed(where(turned_back(10))).on(INGRESS, CANARY)
+    assert write.confirm >= {of(DEPLOYMENT, NAME), of(ENDPOINT_SLICE, NAME)}
+
+
+@pytest.mark.parametrize("where", [left, gone])
+def test_an_approved_release_waits_for_no_deployment_that_is_gone(where: Losing) -> None:
+    world = without(turned_back(), DEPLOYMENT, NAME)
+    assert passed(where(world)).exposure == CLOSED
