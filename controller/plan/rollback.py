@@ -6,6 +6,7 @@ from controller.api.objects import is_paused, stamp
 from controller.plan.actions import end
 from controller.plan.checks import Hold
 from controller.plan.draft import Draft, Story, new_record
+from controller.plan.observed import Ref
 from controller.plan.pods import replace_template
 from controller.plan.promote import plan_promotion
 from controller.plan.release import Release, Roll
@@ -13,6 +14,7 @@ from controller.plan.routes import (
     announce,
     clean,
     close,
+    deployment_refs,
     keep_missing,
     keep_time,
     restamp,
@@ -39,8 +41,7 @@ def plan_rollback(release: Release, draft: Draft) -> Story:
     if release.is_rejected:
         return _rejected(release, draft)
     if release.roll is not Roll.HELD:
-        end(release, draft, "the Deployment rolls to another revision", reject=False)
-        return _down(release, draft, "the Deployment rolls to another revision")
+        return _ended(release, draft, "the Deployment rolls to another revision")
     return _replace(release, draft)
 
 
@@ -64,9 +65,18 @@ def _stop_the_aborted(release: Release, draft: Draft) -> None:
         draft.tell("RollStopped", message, warning=True)
 
 
-def _down(release: Release, draft: Draft, why: str) -> Story:
+def _ended(release: Release, draft: Draft, why: str) -> Story:
+    """End what nobody asked to end: only as both Deployments are now (T9)."""
+    shown = deployment_refs(release)
+    end(release, draft, why, reject=False, rests_on=shown)
+    return _down(release, draft, why, shown)
+
+
+def _down(
+    release: Release, draft: Draft, why: str, rests_on: frozenset[Ref] = frozenset()
+) -> Story:
     """B1 to B3: close, drain, delete."""
-    hold = close(release, draft)
+    hold = close(release, draft, rests_on)
     if hold is not None:
         return _held(hold)
     if release.is_open:
@@ -91,8 +101,7 @@ def _put_back(release: Release, draft: Draft) -> Story:
     record = release.record
     if record is not None and record.approval and release.is_open:
         return plan_promotion(release, draft)
-    end(release, draft, "the old template was put back", reject=False)
-    return _down(release, draft, "the old template was put back")
+    return _ended(release, draft, "the old template was put back")
 
 
 def _rejected(release: Release, draft: Draft) -> Story:
@@ -100,8 +109,7 @@ def _rejected(release: Release, draft: Draft) -> Story:
     record = release.record
     again = rejected is not None and record is not None and rejected.revision != record.revision
     why = "an aborted template came back" if again else "aborted"
-    end(release, draft, why, reject=False)
-    return _down(release, draft, why)
+    return _ended(release, draft, why)
 
 
 def _without_record(release: Release, draft: Draft) -> Story:
@@ -120,7 +128,7 @@ def _replace(release: Release, draft: Draft) -> Story:
         draft.record = record = replace(new_record(release), changed=_end_of_exposure(release))
         draft.tell("Superseded", f"revision {record.revision} takes the canary's place")
     why = f"revision {release.template_revision} replaces the canary"
-    close(release, draft)
+    close(release, draft, deployment_refs(release))
     if release.is_open:
         return _told(f"{why}: taking all traffic off the canary")
     if (sticks(release) or release.is_started) and keep_missing(release, draft):

@@ -67,6 +67,12 @@ def stable_refs(release: Release) -> frozenset[Ref]:
     return frozenset({slices, ref(DEPLOYMENT, release.stable)})
 
 
+def deployment_refs(release: Release) -> frozenset[Ref]:
+    """Return both Deployments: they tell whether stable rolls by an approval, and how big it is."""
+    found = (release.stable, release.canary)
+    return frozenset(ref(DEPLOYMENT, one) for one in found if one is not None)
+
+
 def service_ref(release: Release) -> Ref:
     """Return the Service, to be read afresh before what its user may have forbidden (T4)."""
     return Ref(kind=SERVICE, namespace=release.observed.namespace, name=release.observed.name)
@@ -102,7 +108,7 @@ def move(
         waits_for_nobody: lower without a read, as an empty canary has to be. What only a pin or a
             plan lowers is read first: a record that is seen late may hide that stable rolls.
     """
-    rests_on = frozenset() if waits_for_nobody else _deployments(release)
+    rests_on = frozenset() if waits_for_nobody else deployment_refs(release)
     for route in release.found.routes.values():
         written = release.written(route)
         if target.is_within(written):
@@ -153,12 +159,6 @@ def lower(
     )
 
 
-def _deployments(release: Release) -> frozenset[Ref]:
-    """Return both Deployments: they tell whether stable rolls by an approval, and how big it is."""
-    found = (release.stable, release.canary)
-    return frozenset(ref(DEPLOYMENT, one) for one in found if one is not None)
-
-
 def _unless_it_rolls(release: Release) -> frozenset[Ref]:
     """Return what has to be read afresh before a lowering; before an approval nothing.
 
@@ -180,7 +180,7 @@ def _raise(release: Release, route: Object, target: Exposure) -> Merge | None:
         route,
         {"metadata": {"annotations": changes}},
         f"raised the canary's exposure to {words(target)}",
-        confirm=canary_refs(release) | {service_ref(release)} | _deployments(release),
+        confirm=canary_refs(release) | {service_ref(release)} | deployment_refs(release),
         events=_events(release.written(route), target),
     )
 

@@ -85,9 +85,13 @@ def _is_superseded(release: Release) -> bool:
 
 
 def _is_approved(release: Release) -> bool:
-    """Approved, and the doors are open; with nothing ready at stable nobody waits for that."""
+    """Approved, and the doors are open; with nothing ready at stable nobody waits for that.
+
+    So is an abort in a roll by hand that was stopped before it had made a pod.
+    """
+    record = release.record
     is_due = release.is_started or release.has_nothing_ready
-    return is_due and release.record is not None and bool(release.record.approval)
+    return record is not None and (bool(record.abort) or (is_due and bool(record.approval)))
 
 
 def _is_started(release: Release) -> bool:

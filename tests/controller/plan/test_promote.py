@@ -836,3 +836,12 @@ def test_an_abort_before_the_roll_had_made_a_pod_ends_like_any_before_it() -> No
     assert done.exposure == CLOSED
     assert done.status.rejected is not None
     assert done.status.rejected.revision == V2
+
+
+@pytest.mark.parametrize("exposure", [CLOSED, exposed(10)])
+def test_so_does_one_in_a_roll_by_hand(exposure: Exposure) -> None:
+    kept = record(step=10 if exposure.is_open else None, abort="asked")
+    done = passed(running(kept=kept, exposure=exposure))
+    assert done.exposure == CLOSED
+    assert done.status.rejected is not None
+    assert done.status.rejected.revision == V2

@@ -8,7 +8,7 @@ import pytest
 
 from controller.api import names
 from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, stamp, template_of
-from controller.plan.observed import Observed
+from controller.plan.observed import Observed, Ref
 from controller.plan.traffic.exposure import CLOSED
 from controller.plan.traffic.nginx import changed_text
 from controller.plan.writes import Edit, Event, Merge
@@ -26,6 +26,7 @@ from tests.controller.plan.plans import Pass, passed
 from tests.controller.plan.worlds import (
     LONG,
     NAME,
+    NAMESPACE,
     NOW,
     V2,
     V3,
@@ -47,6 +48,7 @@ from tests.controller.plan.worlds import (
 KEPT = record(step=10)
 TEN = {names.WEIGHT: "10"}
 CLOSE = f"merge Ingress {CANARY}"
+BOTH = {Ref(kind=DEPLOYMENT, namespace=NAMESPACE, name=name) for name in (NAME, CANARY)}
 
 
 def remembering(world: Observed, **values: Any) -> Observed:
@@ -408,6 +410,27 @@ def test_a_roll_by_hand_to_another_revision_takes_the_canary_down() -> None:
     assert done.status.outcome is not None
     assert done.status.outcome.why == "the Deployment rolls to another revision"
     assert done.status.rejected is None
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        put_back(),
+        rolls_by_hand(),
+        remembering(newer_of(running(TEN, kept=KEPT)), rejected={"revision": V3}),
+    ],
+)
+def test_an_end_that_nobody_asked_for_rests_on_both_deployments_as_they_are(
+    world: Observed,
+) -> None:
+    (told,) = passed(world).on(SERVICE, NAME)
+    (closing,) = passed(world).on(INGRESS, CANARY)
+    assert told.confirm == closing.confirm == BOTH
+
+
+def test_so_does_the_closing_for_a_newer_template() -> None:
+    (closing,) = passed(newer()).on(INGRESS, CANARY)
+    assert closing.confirm == BOTH
 
 
 # A canary or a record that is lost.
