@@ -145,7 +145,7 @@ def end(
         reason: CamelCase, for the condition; "" for an abort like any.
         rests_on: what has to be read afresh before: a watch that lags must not end a release.
     """
-    draft.told_confirm |= rests_on
+    draft.told_confirm = rests_on
     revision = release.record.revision if release.record is not None else release.template_revision
     since = release.record.since if release.record is not None else stamp(release.now)
     if reject:

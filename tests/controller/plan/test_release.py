@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from fractions import Fraction
 from math import inf
 from typing import Any
 
@@ -11,8 +12,9 @@ from controller.api import names
 from controller.api.objects import DEPLOYMENT, INGRESS, SERVICE, Object, stamp
 from controller.plan.observed import Endpoint, Observed, Pool
 from controller.plan.record import Record
-from controller.plan.release import Release, Roll, release_of
-from controller.plan.traffic.exposure import CLOSED
+from controller.plan.release import Release, Roll, release_of, writable
+from controller.plan.traffic.exposure import CLOSED, Exposure
+from controller.plan.traffic.nginx import UNKNOWN
 from tests.controller.plan.applied import CANARY, annotated, changed, labelled, put, without
 from tests.controller.plan.worlds import (
     LONG,
@@ -451,3 +453,14 @@ def test_without_a_record_replica_sets_are_taken_as_they_are_seen() -> None:
     sets = (replica_set("v3", 1, number=2), *world.replica_sets)
     world = replace(put(world, DEPLOYMENT, counted), replica_sets=sets)
     assert release_of(world, NOW).roll is Roll.ROLLING
+
+
+@pytest.mark.parametrize(("accounts", "header"), [({"alice"}, "X-Account"), (set(), None)])
+def test_of_a_rule_that_is_not_ours_only_the_accounts_beside_it_may_be_written(
+    accounts: set[str], header: str | None
+) -> None:
+    """Of two routes one may have the accounts, and the other what somebody wrote."""
+    ours = Exposure(weight=10, header=header, accounts=frozenset(accounts))
+    theirs = replace(ours, header="X-Account", suffix=UNKNOWN, share=Fraction(1))
+    assert writable(theirs) == ours
+    assert writable(replace(ours, suffix="7")) == replace(ours, suffix="7")
