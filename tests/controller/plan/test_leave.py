@@ -214,6 +214,14 @@ def test_the_old_template_back_in_a_roll_gets_its_traffic_once_the_proxy_knows_i
     assert passed(left(back)).exposure == found
 
 
+def test_the_old_template_back_in_a_roll_gets_as_much_traffic_as_its_pods_carry() -> None:
+    kept = record(step=10, approval=V2, approved_by="action")
+    world = running(kept=kept, exposure=EVERYBODY, pods=4)
+    back = put(world, DEPLOYMENT, deployment("v1", generation=4))
+    half = replace(back, stable=replace(back.stable, endpoints=back.stable.endpoints[:2]))
+    assert passed(left(half)).exposure == exposed(38)
+
+
 def test_a_promotion_that_does_not_roll_yet_ends_at_once() -> None:
     kept = record(step=10, approval=V2, approved_by="action")
     done = passed(left(running(kept=kept, exposure=exposed(100), pods=4)))
