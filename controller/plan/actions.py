@@ -2,7 +2,8 @@
 
 Each is carried out, then taken away with its outcome on the status. Approving is recorded on the
 canary Deployment first and the request removed by a later pass, so that a crash between loses
-nothing (safety.md section 3, rule 5).
+nothing (safety.md section 3, rule 5). What is recorded rests on the Service as it is now: one that
+is seen late asks once more for what was answered long ago.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from controller.plan.draft import Draft, known
 from controller.plan.observed import Ref
 from controller.plan.record import Record
 from controller.plan.release import Release, Roll
+from controller.plan.routes import service_ref
 from controller.plan.stages import Stage
 from controller.plan.writes import Event, ref
 
@@ -33,7 +35,11 @@ def act(release: Release, draft: Draft, stage: Stage) -> Stage:
     if release.intent is None and action.verb not in EVEN_IF_INVALID:
         _refuse(release, draft, "the configuration is invalid: mend it first")
         return stage
-    return HANDLERS[action.verb](release, draft, stage, action)
+    before = draft.record
+    after = HANDLERS[action.verb](release, draft, stage, action)
+    if draft.record != before and action.verb != "abort":  # an abort waits for nobody
+        draft.kept_confirm |= {service_ref(release)}
+    return after
 
 
 def _asks_to_continue(action: Action | None) -> bool:

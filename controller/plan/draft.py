@@ -52,6 +52,7 @@ class Draft:
         removed: annotations of the user that this pass takes away.
         events: what the status write tells once it is done.
         told_confirm: what has to be read afresh before that write.
+        kept_confirm: what has to be read afresh before the record is written.
         labels: changes of labels on the stable Deployment; None removes one.
         paused: what `spec.paused` of the stable Deployment should become; None: as it is.
         tested: field of its metadata that must be as it was seen for that.
@@ -66,6 +67,7 @@ class Draft:
     removed: set[str] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     told_confirm: frozenset[Ref] = frozenset()
+    kept_confirm: frozenset[Ref] = frozenset()
     labels: dict[str, str | None] = field(default_factory=dict)
     paused: bool | None = None
     tested: Literal["uid", "generation", "resourceVersion"] = "uid"
@@ -160,9 +162,13 @@ def keep(release: Release, draft: Draft) -> None:
             release.canary,
             {"metadata": {"annotations": {names.RELEASE: draft.record.written()}}},
             "kept the record of the release",
-            confirm=frozenset({ref(DEPLOYMENT, template)} if template is not None else ()),
+            confirm=draft.kept_confirm | _refs(template),
         )
     )
+
+
+def _refs(deployment: Object | None) -> frozenset[Ref]:
+    return frozenset() if deployment is None else frozenset({ref(DEPLOYMENT, deployment)})
 
 
 def is_on(write: Write, kind: object, obj: Object) -> bool:
@@ -185,7 +191,8 @@ def canary_spec(
         "metadata": {"annotations": {names.RELEASE: draft.record.written()}},
         "spec": spec,
     }
-    draft.add(raised(DEPLOYMENT, release.canary, patch, why, confirm=frozenset(confirm)))
+    rests_on = draft.kept_confirm.union(confirm)
+    draft.add(raised(DEPLOYMENT, release.canary, patch, why, confirm=rests_on))
 
 
 def new_record(release: Release) -> Record:

@@ -11,8 +11,8 @@ from controller.api.status import Answer
 from controller.plan.observed import Observed
 from controller.plan.record import Record
 from controller.plan.traffic.exposure import CLOSED
-from controller.plan.writes import Event
-from tests.controller.plan.applied import annotated, labelled, object_in, put
+from controller.plan.writes import Event, Merge
+from tests.controller.plan.applied import CANARY, annotated, labelled, object_in, put
 from tests.controller.plan.plans import Pass, passed
 from tests.controller.plan.worlds import (
     NAME,
@@ -246,6 +246,24 @@ def test_a_pause_is_recorded_first_and_then_answered() -> None:
     assert answer(first) == ("", False)
     second = asked("pause", running(STEPS, exposure=exposed(5), kept=replace(AT_FIVE, paused=True)))
     assert answer(second) == ("paused", True)
+
+
+def on_the_service(done: Pass) -> bool:
+    """Whether what is recorded on the canary rests on a read of the Service."""
+    merges = (write for write in done.plan.writes if isinstance(write, Merge))
+    [it] = [merge for merge in merges if (merge.kind, merge.name) == (DEPLOYMENT, CANARY)]
+    return SERVICE in {read.kind for read in it.confirm}
+
+
+@pytest.mark.parametrize("action", ["pause", f"promote:{V2}"])
+def test_what_a_person_asks_for_is_recorded_as_the_service_is_now(action: str) -> None:
+    """One that is seen late asks once more for what was answered long ago."""
+    at_five = running(STEPS, exposure=exposed(5), kept=AT_FIVE)
+    assert on_the_service(asked(action, at_five))
+
+
+def test_an_abort_is_recorded_on_no_read() -> None:
+    assert not on_the_service(asked("abort", rolling(kept=replace(STANDING, approval=V2))))
 
 
 def test_continue_lets_a_paused_plan_go_on_from_its_weight() -> None:
