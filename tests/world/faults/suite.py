@@ -249,37 +249,25 @@ class Tale:
     outcomes: tuple[Outcome, ...]
 
 
-def tales(
-    workloads: Iterable[str],
-    strides: Mapping[str, int],
-    *,
-    jobs: int = 2,
-    is_wanted: Callable[[Plan], bool] = lambda _: True,
-) -> Iterator[Tale]:
-    """Run the plans of these rows over these stories, every so many-th of each row that is wanted.
+def tales(workloads: Iterable[str], strides: Mapping[str, int], *, jobs: int = 2) -> Iterator[Tale]:
+    """Run the plans of these rows over these stories, every so many-th of each row.
 
     All plans of a story part from one telling of it: that costs less than one for each row. While
     a story is run the next one is told, so that no processor is idle in between.
     """
     with TemporaryDirectory() as folder, closing(Turns(jobs)) as turns:
         paths = {name: Path(folder) / name for name in workloads}
-        works = (partial(_all, name, strides, turns, is_wanted, paths[name]) for name in paths)
+        works = (partial(_all, name, strides, turns, paths[name]) for name in paths)
         for name, plans in zip(paths, each(works, AHEAD if jobs > 1 else 1), strict=True):
             yield Tale(workload=name, plans=plans, outcomes=tuple(read(paths[name])))
 
 
-def _all(
-    name: str,
-    strides: Mapping[str, int],
-    turns: Turns,
-    is_wanted: Callable[[Plan], bool],
-    path: Path,
-) -> dict[str, int]:
+def _all(name: str, strides: Mapping[str, int], turns: Turns, path: Path) -> dict[str, int]:
     workload = BY_NAME[name]
     known = told(workload)
     calm = Plan(row=CALM, workload=name, faults=())
     reported(path, calm, known.wrong, [], 0.0)
-    made = {row: [*filter(is_wanted, plans_of(name, known, row))] for row in strides}
+    made = {row: plans_of(name, known, row) for row in strides}
     chosen = [sampled(name, plans, strides[row]) for row, plans in made.items()]
     run(workload, [*chain(*chosen)], known, path, turns)
     return {row: len(plans) for row, plans in made.items()}
