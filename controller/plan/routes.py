@@ -269,6 +269,7 @@ def _drop_orphans(release: Release, draft: Draft) -> None:
 
 
 def _new_route(release: Release, stable: Object, main: Object) -> Write:
+    """Return the creation of a route; rests on the Service: an old one hides that it has ended."""
     service = release.observed.name
     meta = our_metadata(stable, service, canary_ingress_name(service, name_of(main)))
     rules = release.spec_beside(main)["rules"]
@@ -276,6 +277,7 @@ def _new_route(release: Release, stable: Object, main: Object) -> Write:
         kind=INGRESS,
         obj=release.found.nginx.ingress(main, rules, meta, release.now),
         why=f"created the canary Ingress beside {name_of(main)}, closed",
+        confirm=frozenset({service_ref(release)}),
     )
 
 
