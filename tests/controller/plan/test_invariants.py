@@ -569,6 +569,18 @@ def test_a_change_within_the_second_of_the_last_one_says_the_same_time() -> None
     note(here, "ingresses", stands, new)
     assert here.memory.stamped == {CANARY: (text, 0.0)}
     assert judged(here, "ingresses", stands, new, at=1.0) == {"S19"}
+    here.memory.stamped[CANARY] = (text, 7.0)
+    assert judged(here, "ingresses", stands, new, at=7.9) == set()
+    assert judged(here, "ingresses", stands, new, at=8.0) == {"S19"}
+
+
+def test_a_time_that_nobody_saw_come_is_an_old_one() -> None:
+    here = scene()
+    stands = here.get("ingresses", NAMESPACE, CANARY)
+    new = route_with(CLOSED)
+    new["metadata"]["annotations"][names.CHANGED] = stands["metadata"]["annotations"][names.CHANGED]
+    here.memory.stamped.clear()
+    assert judged(here, "ingresses", stands, new, at=0.0) == {"S19"}
 
 
 def test_paths_of_a_new_route_are_those_of_a_main_and_lead_to_our_service() -> None:

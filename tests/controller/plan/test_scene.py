@@ -118,8 +118,10 @@ def test_the_closing_name_of_a_route_counts_once_the_service_is_gone() -> None:
     here = scene()
     objects_of(here).put("ingresses", route_named(own))
     assert here.nginx(NAMESPACE, NAME).closing == closing_name(uid("Service", NAME))
+    assert here.exposure(route_named(own)) == replace(TEN, cookie=own)
     objects_of(here).drop("services", NAME)
     assert here.nginx(NAMESPACE, NAME) == Nginx(prefix=PREFIX, closing=own)
+    assert here.exposure(route_named(own)) == TEN
     objects_of(here).put("ingresses", route_named(closing_name("somebody's")))
     assert here.nginx(NAMESPACE, NAME).closing == closing_name(uid("Service", NAME))
 
@@ -269,6 +271,20 @@ def test_where_a_path_was_and_where_it_is_are_both_remembered() -> None:
     note(here, "ingresses", ingress(host="old.example"), ingress(host="new.example"))
     found = {host: at for (_, host, *_), at in here.memory.paths.items()}
     assert found == {"myapp.example": 0.0, "old.example": 7.0, "new.example": 7.0}
+
+
+def test_the_time_on_a_route_is_remembered_from_when_it_came() -> None:
+    here = scene()
+    stamped = route(TEN)
+    bare_one = edited(stamped, lambda it: it["metadata"]["annotations"].pop(names.CHANGED))
+    here.memory.stamped.clear()
+    note(here, "ingresses", None, bare_one)
+    assert here.memory.stamped == {}
+    note(here, "ingresses", bare_one, stamped)
+    text = stamped["metadata"]["annotations"][names.CHANGED]
+    assert here.memory.stamped == {CANARY: (text, 7.0)}
+    note(here, "ingresses", stamped, bare_one)
+    assert here.memory.stamped == {CANARY: ("", 7.0)}
 
 
 def test_a_roll_of_ours_is_ours_until_somebody_else_touches_it() -> None:
