@@ -181,9 +181,9 @@ class Store:
             ApiError: 400, 404, 409 (resourceVersion or uid is another's), 422.
         """
         found, ask = self.kinds.named(kind), Ask(**how)
-        old = self._shelves.find(found, namespace, name)
-        body = writes.body_of(found, obj, old)
+        body = writes.body_of(found, obj)
         writes.check_put_name(body, name, namespace)
+        old = self._shelves.find(found, namespace, name)
         if old is None:
             if not found.created_by_put:
                 raise not_found(found, name)
@@ -231,7 +231,7 @@ class Store:
             patched = merge_patched(base, patch)
         else:
             patched = strategic_merged(found.kind, base, patch)
-        return self._replace(found, old, writes.patched_body(found, patched, old), ask)
+        return self._replace(found, old, writes.patched_body(found, patched), ask)
 
     def delete(
         self, kind: str | Kind, namespace: str | None, name: str, **how: Unpack[Delete]

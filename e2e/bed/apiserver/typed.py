@@ -73,14 +73,8 @@ class WrongTypeError(Exception):
     """A value is not of its field's type; the message is the decoder's."""
 
 
-def typed(kind: Kind, obj: JsonObject, stored: JsonObject | None = None) -> JsonObject:
+def typed(kind: Kind, obj: JsonObject) -> JsonObject:
     """Copy an object as a typed server keeps it: what it does not know is dropped.
-
-    Args:
-        kind: Its kind.
-        obj: As it was sent.
-        stored: What is stored of it: a field of the object, or of its metadata, that is this very
-            one has been read before, and is taken as it is.
 
     Raises:
         ApiError: 400, a value is of another type than its field.
@@ -88,11 +82,7 @@ def typed(kind: Kind, obj: JsonObject, stored: JsonObject | None = None) -> Json
     name = type_of(kind.kind, kind.group)
     known = None if kind.custom or name is None else struct(name)
     try:
-        if known is None:
-            return _free(obj)
-        if stored is None:
-            return _struct(known, obj, kind.kind)
-        return _successor(known, obj, kind.kind, stored)
+        return _free(obj) if known is None else _struct(known, obj, kind.kind)
     except WrongTypeError as error:
         raise _refused(kind, str(error)) from error
 
@@ -165,36 +155,10 @@ def _check_keys(field: Field, items: Sequence[Any], place: Place) -> None:
 
 def _free(obj: JsonObject) -> JsonObject:
     """Copy an object of which only the metadata has known fields."""
+    metadata = struct(METADATA)
+    assert metadata is not None
     copied: JsonObject = clone({key: obj[key] for key in obj if key != "metadata"})
-    return {**copied, "metadata": _struct(_metadata(), obj.get("metadata") or {}, "ObjectMeta")}
-
-
-def _successor(known: Struct, obj: JsonObject, place: Place, stored: JsonObject) -> JsonObject:
-    """Read what is to take the place of a stored object."""
-    meta = obj.get("metadata")
-    if not isinstance(meta, dict):
-        return _struct(known, obj, place)
-    rest = {name: child for name, child in obj.items() if name != "metadata"}
-    read = _unless_stored(known, rest, place, stored)
-    about = f"{place}.metadata"
-    return {**read, "metadata": _unless_stored(_metadata(), meta, about, stored["metadata"])}
-
-
-def _unless_stored(
-    known: Struct, value: JsonObject, place: Place, stored: JsonObject
-) -> JsonObject:
-    """Read a struct; a field that is the very one that is stored has been read before."""
-    same = {
-        name: child for name, child in value.items() if name in stored and child is stored[name]
-    }
-    rest = {name: child for name, child in value.items() if name not in same}
-    return {**_struct(known, rest, place), **same}
-
-
-def _metadata() -> Struct:
-    known = struct(METADATA)
-    assert known is not None
-    return known
+    return {**copied, "metadata": _struct(metadata, obj.get("metadata") or {}, "ObjectMeta")}
 
 
 def _refused(kind: Kind, why: str) -> ApiError:

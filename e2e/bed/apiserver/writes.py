@@ -50,19 +50,14 @@ _MODIFIED = (
 )
 
 
-def body_of(kind: Kind, obj: JsonObject, stored: JsonObject | None = None) -> JsonObject:
+def body_of(kind: Kind, obj: JsonObject) -> JsonObject:
     """Copy a request's object into the order and the fields the store keeps.
-
-    Args:
-        kind: Its kind.
-        obj: As it was sent.
-        stored: The object that it is to take the place of; see `typed`.
 
     Raises:
         ApiError: 400, it is of another kind or cannot be decoded.
     """
     check_kind(kind, obj)
-    copied = stored_form(kind, _copied(kind, obj, stored))
+    copied = stored_form(kind, _copied(kind, obj))
     known = copied.keys() if kind.custom else (*kind.fields, *(("status",) if kind.status else ()))
     body: JsonObject = {
         "kind": kind.kind,
@@ -75,7 +70,7 @@ def body_of(kind: Kind, obj: JsonObject, stored: JsonObject | None = None) -> Js
     return body
 
 
-def patched_body(kind: Kind, obj: JsonObject, stored: JsonObject) -> JsonObject:
+def patched_body(kind: Kind, obj: JsonObject) -> JsonObject:
     """Read what a patch made of an object, as `body_of`.
 
     Raises:
@@ -83,7 +78,7 @@ def patched_body(kind: Kind, obj: JsonObject, stored: JsonObject) -> JsonObject:
     """
     check_kind(kind, obj)
     try:
-        return body_of(kind, obj, stored)
+        return body_of(kind, obj)
     except ApiError as error:
         if error.code != 400:
             raise
@@ -119,13 +114,13 @@ def check_kind(kind: Kind, obj: JsonObject) -> None:
         )
 
 
-def _copied(kind: Kind, obj: JsonObject, stored: JsonObject | None) -> JsonObject:
+def _copied(kind: Kind, obj: JsonObject) -> JsonObject:
     """Copy an object, but not its managedFields: they are large and never changed in place."""
     meta = obj.get("metadata")
     if not isinstance(meta, dict) or "managedFields" not in meta:
-        return typed(kind, obj, stored)
+        return typed(kind, obj)
     bare = {**obj, "metadata": {key: meta[key] for key in meta if key != "managedFields"}}
-    copied = typed(kind, bare, stored)
+    copied = typed(kind, bare)
     copied["metadata"]["managedFields"] = meta["managedFields"]
     return copied
 
