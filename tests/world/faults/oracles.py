@@ -38,10 +38,11 @@ RBAC: Mapping[str, frozenset[str]] = {
 
 SLACK_WRITES = 2
 """How often a write to an object may be repeated for each fault."""
-SLACK_OF_TRAVEL = 4
+SLACK_OF_TRAVEL = 6
 """The same for a journey back in time of all kinds at once, to before the canary's pods and
 Ingress. No lowering waits for a read, so the canary counts as fallen. Its record says so, and that
-it is back; it says since when its Ingress is missing, and that it is not."""
+it is back; it says since when its Ingress is missing, and that it is not. A weight of before makes
+it grow, and shrink again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,13 +93,22 @@ class Proxy:
         before = line.entries[-1][1] if line.entries else CLOSED
         line.set(self.elapsed(), exposure)
         if not self.is_by_us():
-            # Whoever moves traffic by hand sends it also to pods that have only just gone.
-            self.excused |= self._gone.keys()
+            self._excuse_what_goes(service)
         elif exposure.is_within(before):
             self._excuse_a_canary_taken_away(service)
         else:
             self._judge_raise(service, exposure)
         self._judge(service)
+
+    def _excuse_what_goes(self, service: str) -> None:
+        """Whoever moves traffic by hand sends it also to pods that have only just gone.
+
+        And to those of a canary that is being replaced: nobody was to reach them any more.
+        """
+        self.excused |= self._gone.keys()
+        if not self.pods_kept():
+            line = self._ready.get(f"{service}-canary", Timeline())
+            self.excused |= frozenset[str]().union(*line.within(self.elapsed() - LAG_SECONDS))
 
     def _excuse_a_canary_taken_away(self, service: str) -> None:
         """Whoever takes the canary's last pod away in a roll sends its traffic to stable by that.
