@@ -221,7 +221,7 @@ STRIDES: Mapping[str, int] = {
     "S": 1,
     "R": 6,
 }
-"""Of each row every so many-th plan is run, so that all of it ends within a quarter of an hour.
+"""Of each row every so many-th plan is run, 15,000 runs or so, or all of it would take hours.
 
 Row A is whole: what a death leaves behind depends on the one write at which it came. Bad answers,
 time travel and other writers are thinned more, as one write's plans of a row differ little and
