@@ -13,7 +13,7 @@ from controller.plan.traffic.exposure import Exposure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Why exposure must not rise now.
+    """Why exposure must not rise now, or must not yet be taken away.
 
     Attributes:
         reason: CamelCase, for the condition.

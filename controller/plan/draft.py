@@ -15,6 +15,7 @@ from controller.api.objects import (
     uid_of,
 )
 from controller.api.status import Answer, Known, Outcome
+from controller.plan.checks import Hold
 from controller.plan.observed import Ref
 from controller.plan.record import Record
 from controller.plan.release import Release
@@ -40,6 +41,11 @@ class Story:
     asked: int = 0
     needed: int = 0
     degraded: tuple[str, str] | None = None
+
+    @classmethod
+    def of(cls, hold: Hold) -> "Story":
+        """Return what a pass has to say that waits for this."""
+        return cls(reason=hold.reason, message=hold.message, left_seconds=hold.left_seconds)
 
 
 @dataclass(slots=True, kw_only=True)

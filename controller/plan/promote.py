@@ -195,13 +195,7 @@ def _blocked(release: Release) -> Hold | None:
 
 
 def _waiting(hold: Hold, needed: int) -> Story:
-    return Story(
-        reason=hold.reason,
-        message=hold.message,
-        left_seconds=hold.left_seconds,
-        asked=100,
-        needed=needed,
-    )
+    return replace(Story.of(hold), asked=100, needed=needed)
 
 
 def _in_place(release: Release, draft: Draft) -> Story:

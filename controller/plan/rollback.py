@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from controller.api.objects import is_paused, stamp
 from controller.plan.actions import end
-from controller.plan.checks import Hold
 from controller.plan.draft import Draft, Story, new_record
 from controller.plan.observed import Ref
 from controller.plan.pods import replace_template
@@ -37,7 +36,7 @@ def plan_rollback(release: Release, draft: Draft) -> Story:
         return _put_back(release, draft)
     hold = hold_after_approval(release)
     if hold is not None:
-        return _held(hold)
+        return Story.of(hold)
     if release.is_rejected:
         return _rejected(release, draft)
     if release.roll is not Roll.HELD:
@@ -78,7 +77,7 @@ def _down(
     """B1 to B3: close, drain, delete."""
     hold = close(release, draft, rests_on)
     if hold is not None:
-        return _held(hold)
+        return Story.of(hold)
     if release.is_open:
         return _told(f"{why}: taking all traffic off the canary")
     keep_time(release, draft)
@@ -86,10 +85,6 @@ def _down(
     if left > 0:
         return _told(f"{why}: requests to the canary drain", left)
     return _told(f"{why}: removing the canary", clean(release, draft))
-
-
-def _held(hold: Hold) -> Story:
-    return Story(reason=hold.reason, message=hold.message, left_seconds=hold.left_seconds)
 
 
 def _told(message: str, left_seconds: float | None = None) -> Story:

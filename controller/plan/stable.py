@@ -15,23 +15,15 @@ def hold_without_record(release: Release) -> Hold | None:
     """
     if release.stable is None or not release.observed.canary.ready:
         return None
-    name = name_of(release.stable)
     left = still_after(release)
     if left is None:
         return Hold(
             reason="WaitingForStable",
             message="the record of the release is gone: everybody stays where he is until all pods "
-            f"of Deployment {name} are of one revision and ready (kubectl rollout status, resume "
-            "or undo)",
+            f"of Deployment {name_of(release.stable)} are of one revision and ready (kubectl "
+            "rollout status, resume or undo)",
         )
-    if left <= 0:
-        return None
-    return Hold(
-        reason="WaitingForStable",
-        message="the record of the release is gone: everybody stays where he is until the proxy "
-        f"knows the pods of Deployment {name}",
-        left_seconds=left,
-    )
+    return _until_known(release, left, "the record of the release is gone: ")
 
 
 def hold_after_approval(release: Release) -> Hold | None:
@@ -43,13 +35,19 @@ def hold_after_approval(release: Release) -> Hold | None:
     record = release.record
     if record is None or not record.approval or not release.is_open or release.is_concluded:
         return None
-    left = known_after(release)
-    if left <= 0 or release.stable is None or not release.observed.canary.ready:
+    if not release.observed.canary.ready:
+        return None
+    return _until_known(release, known_after(release))
+
+
+def _until_known(release: Release, left: float, because: str = "") -> Hold | None:
+    """Return what waits so many seconds for the proxy; None: there is nothing to wait for."""
+    if left <= 0 or release.stable is None:
         return None
     return Hold(
         reason="WaitingForStable",
-        message="everybody stays where he is until the proxy knows the pods of Deployment "
-        f"{name_of(release.stable)}",
+        message=f"{because}everybody stays where he is until the proxy knows the pods of "
+        f"Deployment {name_of(release.stable)}",
         left_seconds=left,
     )
 

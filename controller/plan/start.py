@@ -1,5 +1,7 @@
 """`Starting` and `Canary`: pods come up, doors open, the weight follows the plan."""
 
+from dataclasses import replace
+
 from controller.api import names
 from controller.api.intent import Intent
 from controller.api.objects import INGRESS, annotations_of, replicas_of, spec_of, stamp
@@ -102,7 +104,7 @@ def _begin(release: Release, draft: Draft) -> Story:
     """Create the canary, once nothing that may be left over could route to it."""
     hold = close(release, draft)
     if hold is not None:
-        return Story(reason=hold.reason, message=hold.message, left_seconds=hold.left_seconds)
+        return Story.of(hold)
     left = release.settling(release.propagation)
     if release.is_open or left > 0:
         return Story(
@@ -165,13 +167,7 @@ def _deadline_left(release: Release, record: Record) -> float:
 
 def _story(hold: Hold, asked: Asked, needed: int, left_seconds: float | None = None) -> Story:
     left = hold.left_seconds if hold.left_seconds is not None else left_seconds
-    return Story(
-        reason=hold.reason,
-        message=hold.message,
-        left_seconds=left,
-        asked=asked.weight,
-        needed=needed,
-    )
+    return replace(Story.of(hold), left_seconds=left, asked=asked.weight, needed=needed)
 
 
 def plan_canary(release: Release, draft: Draft) -> Story:
