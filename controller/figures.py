@@ -25,7 +25,7 @@ class Figures:
     def __init__(self, metrics: Metrics, stores: Stores) -> None:
         self._metrics = metrics
         self._stores = stores
-        self._shown: set[Key] = set()
+        self._shown: dict[Key, Status] = {}
         self._checks: dict[Key, frozenset[str]] = {}
         self._broken: dict[Key, frozenset[str]] = {}
 
@@ -50,7 +50,9 @@ class Figures:
             del self._broken[key]
 
     def _show(self, key: Key, status: Status) -> None:
-        self._shown.add(key)
+        if self._shown.get(key) == status:
+            return
+        self._shown[key] = status
         self._metrics.show_weight(*key, desired=status.asked, observed=status.written)
         self._show_checks(key, status.checks)
         standing = _standing(status)
@@ -70,8 +72,7 @@ class Figures:
 
     def _forget(self, key: Key) -> None:
         self._show_checks(key, ())
-        if key in self._shown:
-            self._shown.discard(key)
+        if self._shown.pop(key, None) is not None:
             self._metrics.forget(*key)
 
 

@@ -156,6 +156,8 @@ class Observer:
         service = view.service()
         deployments = view.deployments(service)
         ingresses = view.ingresses()
+        carried = view.pod_labels(deployments)
+        labels = _labels_that_pods_may_carry(carried)
         missing = self._tracker.missing_seconds(key, service)
         if service is None and not any(releases_of(obj) for obj in (*deployments, *ingresses)):
             self._tracker.forget(key)
@@ -166,9 +168,9 @@ class Observer:
             service_missing_seconds=missing,
             deployments=deployments,
             replica_sets=view.replica_sets(deployments),
-            services=view.services(service, deployments),
+            services=view.services(service, carried, labels),
             ingresses=ingresses,
-            budgets=view.budgets(deployments),
+            budgets=view.budgets(deployments, labels),
             autoscalers=view.autoscalers(deployments),
             stable=self._pool(view, view.name),
             canary=self._pool(view, canary_name(view.name)),
@@ -200,12 +202,14 @@ class _View:
     def __init__(self, stores: Stores, key: Key, confirmed: Mapping[Ref, Reading]) -> None:
         self.namespace, self.name = key
         self._stores = stores
-        self._confirmed = {
-            ref: found for ref, found in confirmed.items() if ref.namespace == self.namespace
-        }
         self._fresh: dict[Kind, dict[str, Object | None]] = {}
-        for ref, found in self._confirmed.items():
-            if not isinstance(found, tuple):
+        self._slices: dict[str, tuple[Object, ...]] = {}
+        for ref, found in confirmed.items():
+            if ref.namespace != self.namespace:
+                continue
+            if ref.kind == objects.ENDPOINT_SLICE:
+                self._slices[ref.name] = found if isinstance(found, tuple) else ()
+            elif not isinstance(found, tuple):
                 self._fresh.setdefault(ref.kind, {})[ref.name] = found
 
     def service(self) -> Object | None:
@@ -239,23 +243,25 @@ class _View:
             found.add([self._get(objects.INGRESS, name)])
         return found.sorted()
 
-    def services(self, service: Object | None, deployments: Iterable[Object]) -> tuple[Object, ...]:
-        """Return the Services that could select a pod of these Deployments, and ours."""
+    def services(
+        self,
+        service: Object | None,
+        carried: Iterable[Mapping[str, str]],
+        labels: Iterable[str],
+    ) -> tuple[Object, ...]:
+        """Return the Services that could select a pod that carries one of these sets, and ours."""
         found = _Found([service])
         found.add(self._find(objects.SERVICE, "release", self.name))
         found.add([self._get(objects.SERVICE, canary_name(self.name))])
-        carried = self._pod_labels(deployments)
-        filed = self._find(objects.SERVICE, "selector", *_labels_that_pods_may_carry(carried))
+        filed = self._find(objects.SERVICE, "selector", *labels)
         found.add(it for it in filed if any(_could_select(it, values) for values in carried))
         return found.sorted()
 
-    def budgets(self, deployments: Iterable[Object]) -> tuple[Object, ...]:
-        """Return the disruption budgets that could select a pod of these Deployments, and ours."""
-        deployments = tuple(deployments)
+    def budgets(self, deployments: Iterable[Object], labels: Iterable[str]) -> tuple[Object, ...]:
+        """Return the disruption budgets that could select a pod with these labels, and ours."""
         kind = objects.DISRUPTION_BUDGET
         found = _Found(self._find(kind, "release", self.name))
         found.add(self._get(kind, canary_name(name_of(it))) for it in deployments)
-        labels = _labels_that_pods_may_carry(self._pod_labels(deployments))
         found.add(self._find(kind, "selector", ANY_LABELS, *labels))
         return found.sorted()
 
@@ -272,25 +278,19 @@ class _View:
     def slices(self, service: str) -> tuple[Object, ...]:
         """Return the EndpointSlices of a Service."""
         if self.is_read(service):
-            reading = self._confirmed[self._slices_of(service)]
-            found = reading if isinstance(reading, tuple) else ()
+            found = self._slices[service]
             return tuple(self._newest(objects.ENDPOINT_SLICE, it) for it in found)
         return tuple(self._stores.find(objects.ENDPOINT_SLICE, "service", self.namespace, service))
 
     def is_read(self, service: str) -> bool:
         """Tell whether the slices of a Service come from a quorum read."""
-        return self._slices_of(service) in self._confirmed
-
-    def _slices_of(self, service: str) -> Ref:
-        return Ref(kind=objects.ENDPOINT_SLICE, namespace=self.namespace, name=service)
+        return service in self._slices
 
     def _get(self, kind: Kind, name: str) -> Object | None:
-        ref = Ref(kind=kind, namespace=self.namespace, name=name)
-        if ref in self._confirmed:
-            reading = self._confirmed[ref]
-            if reading is None or isinstance(reading, tuple):
-                return None
-            return self._newest(kind, reading)
+        fresh = self._fresh.get(kind, {})
+        if name in fresh:
+            read = fresh[name]
+            return self._newest(kind, read) if read is not None else None
         return self._stores.get(kind, self.namespace, name)
 
     def _find(self, kind: Kind, index: str, *values: str) -> Iterable[Object]:
@@ -315,7 +315,7 @@ class _View:
         is_newer = all(it.isdecimal() for it in versions) and int(versions[0]) > int(versions[1])
         return cached if is_newer else read
 
-    def _pod_labels(self, deployments: Iterable[Object]) -> list[Mapping[str, str]]:
+    def pod_labels(self, deployments: Iterable[Object]) -> list[Mapping[str, str]]:
         """Return the labels of each Deployment's pods, ours among them."""
         ours = {**canary_selector(self.name), names.CANARY: ""}
         return [{**ours, **template_labels(it)} for it in deployments] or [ours]

@@ -49,9 +49,7 @@ class Stores:
     def find(self, kind: Kind, index: str, namespace: str, *values: str) -> Iterable[Object]:
         """Return the objects of one namespace that an index files under one of these values."""
         store = self.store(kind, namespace)
-        return (
-            store.find(index, *(f"{namespace}/{it}" for it in values)) if store is not None else ()
-        )
+        return () if store is None else store.find(index, *[f"{namespace}/{it}" for it in values])
 
     def everywhere(self, kind: Kind) -> Iterator[Object]:
         """Yield the objects that concern us (the index "concerning"), in all namespaces."""

@@ -101,11 +101,9 @@ def _of_deployment(stores: Stores, deployment: Object) -> set[Key]:
     """Return the release it is marked for, and the enrolled Services that select its pods."""
     namespace, labels = namespace_of(deployment), template_labels(deployment)
     found = {(namespace, name) for name in releases_of(deployment)}
-    for key, value in labels.items():
-        filed = stores.find(objects.SERVICE, "selector", namespace, pair(key, value))
-        found |= _enrolled(
-            it for it in filed if is_selected(spec_of(it).get("selector") or {}, labels)
-        )
+    pairs = [pair(key, value) for key, value in labels.items()]
+    filed = stores.find(objects.SERVICE, "selector", namespace, *pairs)
+    found |= _enrolled(it for it in filed if is_selected(spec_of(it).get("selector") or {}, labels))
     return found | _enrolled(
         stores.find(objects.SERVICE, "deployment", namespace, name_of(deployment))
     )

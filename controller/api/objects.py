@@ -73,17 +73,17 @@ def metadata(obj: Object) -> Mapping[str, Any]:
 
 def name_of(obj: Object) -> str:
     """Return the object's name."""
-    return str(metadata(obj).get("name", ""))
+    return str((obj.get("metadata") or {}).get("name", ""))
 
 
 def namespace_of(obj: Object) -> str:
     """Return the object's namespace."""
-    return str(metadata(obj).get("namespace", ""))
+    return str((obj.get("metadata") or {}).get("namespace", ""))
 
 
 def uid_of(obj: Object) -> str:
     """Return the object's uid."""
-    return str(metadata(obj).get("uid", ""))
+    return str((obj.get("metadata") or {}).get("uid", ""))
 
 
 def version_of(obj: Object) -> str:
@@ -98,12 +98,12 @@ def generation_of(obj: Object) -> int:
 
 def labels_of(obj: Object) -> Mapping[str, str]:
     """Return the object's labels."""
-    return metadata(obj).get("labels") or {}
+    return (obj.get("metadata") or {}).get("labels") or {}
 
 
 def annotations_of(obj: Object) -> Mapping[str, str]:
     """Return the object's annotations."""
-    return metadata(obj).get("annotations") or {}
+    return (obj.get("metadata") or {}).get("annotations") or {}
 
 
 def is_terminating(obj: Object) -> bool:
@@ -228,12 +228,22 @@ def revision_of(template: Mapping[str, Any]) -> str:
     `pod-template-hash` is left out too, so that a ReplicaSet's template and the Deployment's have
     the same revision.
     """
+    return digest(_revised(template))
+
+
+def is_same_revision(template: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two pod templates have one revision, without a hash of either."""
+    return _revised(template) == _revised(other)
+
+
+def _revised(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes a template's revision."""
     meta = template.get("metadata") or {}
     labels = {k: v for k, v in (meta.get("labels") or {}).items() if k != names.POD_TEMPLATE_HASH}
     annotations = {
         k: v for k, v in (meta.get("annotations") or {}).items() if k != names.RESTARTED_AT
     }
-    return digest({"labels": labels, "annotations": annotations, "spec": template.get("spec")})
+    return {"labels": labels, "annotations": annotations, "spec": template.get("spec")}
 
 
 def shortened(name: str, limit: int = names.NAME_LIMIT) -> str:

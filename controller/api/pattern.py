@@ -148,10 +148,14 @@ def composed(accounts: Collection[str], suffix: str) -> str:
 
 
 def _escaped(account: str) -> str:
-    return "".join(
-        chr(byte) if re.fullmatch(r"[A-Za-z0-9_-]", chr(byte), re.ASCII) else f"\\x{byte:02x}"
-        for byte in account.encode()
-    )
+    return "".join([_LITERAL[byte] for byte in account.encode()])
+
+
+_LITERAL: Final = tuple(
+    chr(byte) if re.fullmatch(r"[A-Za-z0-9_-]", chr(byte), re.ASCII) else f"\\x{byte:02x}"
+    for byte in range(256)
+)
+"""What stands in a pattern for each byte."""
 
 
 def suffix_text(suffixes: Sequence[Suffix]) -> str:

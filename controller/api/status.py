@@ -236,7 +236,7 @@ class Status:
 
         At once if anything but counts and words differs, else ten seconds after the last write.
         """
-        if self.settled() == before.settled() or self._says_the_same(before):
+        if self == replace(before, at=self.at) or self._says_the_same(before):
             return None
         if self.essence() != before.essence():
             return 0.0
@@ -252,11 +252,7 @@ class Status:
         if mine is None or theirs is None:
             return False
         near = abs((mine - theirs).total_seconds()) <= ROUNDING_SECONDS
-        return near and replace(self.settled(), until="") == replace(before.settled(), until="")
-
-    def settled(self) -> "Status":
-        """Return the status without the time of its writing."""
-        return replace(self, at="")
+        return near and self == replace(before, at=self.at, until=self.until)
 
     def essence(self) -> "Status":
         """Return the status without counts, words and times that follow from the rest."""

@@ -95,8 +95,11 @@ class Store:
     def find(self, index: str, *values: str) -> tuple[Object, ...]:
         """Return the objects for which this index gave one of these, in order of their names."""
         filed = self._indexed[index]
-        keys = set[Key]().union(*(filed[value] for value in values if value in filed))
-        return tuple(self._objects[namespace][name] for namespace, name in sorted(keys))
+        found = [filed[value] for value in values if value in filed]
+        if not found:
+            return ()
+        keys = sorted(found[0] if len(found) == 1 else set().union(*found))
+        return tuple([self._objects[namespace][name] for namespace, name in keys])
 
     def learn(self, obj: Object) -> None:
         """Take in the answer to a write of ours, unless the watch has already been there.

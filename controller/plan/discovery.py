@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from controller.api import names
-from controller.api.intent import Intent, Parsed, parse
+from controller.api.intent import Intent, Parsed, parsed_of
 from controller.api.objects import (
     Object,
     annotations_of,
@@ -73,7 +72,7 @@ class Found:
 def discover(observed: Observed) -> Found:
     """Find what belongs to the Service."""
     service = observed.service or {}
-    parsed = _parsed(_own_keys(service), observed.parameters.max_accounts)
+    parsed = parsed_of(service, max_accounts=observed.parameters.max_accounts)
     nginx = Nginx(prefix=observed.parameters.annotation_prefix, closing=_closing(observed))
     candidates = _candidates(observed)
     mains = {name_of(entry): entry for entry in _mains(observed, nginx, parsed.intent)}
@@ -97,17 +96,6 @@ def discover(observed: Observed) -> Found:
         budget=_first_of_ours(observed.budgets, observed.name),
         nginx=nginx,
     )
-
-
-def _own_keys(service: Object) -> frozenset[tuple[str, str]]:
-    pairs = annotations_of(service).items()
-    return frozenset(pair for pair in pairs if pair[0].lower().startswith(names.PREFIX))
-
-
-@lru_cache(maxsize=2048)
-def _parsed(annotations: frozenset[tuple[str, str]], max_accounts: int) -> Parsed:
-    """Read the annotations; most passes read the same ones again."""
-    return parse(dict(annotations), max_accounts=max_accounts)
 
 
 def _closing(observed: Observed) -> str:

@@ -15,6 +15,7 @@ from controller.api.objects import (
     annotations_of,
     generation_of,
     is_paused,
+    is_same_revision,
     is_selected,
     labels_of,
     moment_of,
@@ -356,7 +357,7 @@ class Release:
         if self.template_revision != self.record.revision:
             return False
         derived = canary_template(self.stable, template_labels(self.canary))
-        return revision_of(derived) != self.canary_template_revision
+        return not is_same_revision(derived, template_of(self.canary))
 
     @cached_property
     def are_canary_pods_selected(self) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from controller.api import names
-from controller.api.intent import Intent, parse
+from controller.api.intent import Intent, parsed_of
 from controller.api.objects import (
     Object,
     annotations_of,
@@ -161,8 +161,8 @@ class Scene:
 
     def intent(self, namespace: str, service: str) -> Intent | None:
         """Return what the user asks for; None while something in it is wrong."""
-        notes = annotations_of(self.get("services", namespace, service))
-        return parse(notes, max_accounts=self.parameters.max_accounts).intent
+        found = self.get("services", namespace, service)
+        return parsed_of(found, max_accounts=self.parameters.max_accounts).intent
 
     def routes(self, namespace: str, service: str) -> list[Object]:
         """Return the canary Ingresses of a release."""

@@ -41,6 +41,7 @@ _TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 """What ingress-nginx takes for true (Go: strconv.ParseBool); Traefik knows only `true`."""
 
 
+@lru_cache(maxsize=2048)
 def closing_name(uid: str) -> str:
     """Return a cookie name that nobody outside can guess (routing.md 5.2, rule 4).
 
