@@ -1,6 +1,7 @@
 """The canary Deployment, Service and disruption budget, derived from stable (contract.md 3)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations
 from math import ceil
 from typing import Any
@@ -26,6 +27,7 @@ FREE_CHOICE = ("app.kubernetes.io/instance", "app", "app.kubernetes.io/name")
 """Labels that are changed first where there is a choice."""
 
 
+@lru_cache(maxsize=4096)
 def canary_name(name: str) -> str:
     """Return the name of our Deployment, Service or budget beside the user's `name`."""
     return shortened(f"{name}-canary")

@@ -19,7 +19,7 @@ from tests.world.faults.rows import ROWS, STRIDES
 from tests.world.faults.suite import CALM, Tale, again, tales
 from tests.world.faults.workloads import BY_NAME
 
-STATES = 700_000
+STATES = 400_000
 """Of a long story of the model with two processes, as many as `make faults` has time for."""
 SHORT = frozenset({"down", "less", "up again"})
 """Stories that are always visited whole: pods are removed in them beside those who raise."""
