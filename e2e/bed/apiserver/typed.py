@@ -3,7 +3,9 @@
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeAlias
 
 from e2e.bed.apiserver.errors import ApiError, bad_request
 from e2e.bed.apiserver.fields import METADATA, Field, Struct, struct, type_of
@@ -65,8 +67,10 @@ EMPTY_KEPT = frozenset(
     }
 )
 """Texts of which a server can tell empty from absence."""
-Place = str
+Place: TypeAlias = str
 """A path as messages of the decoder show it: `Deployment.spec.replicas`."""
+Read: TypeAlias = Callable[[Any], Any]
+"""Reads what lies at one place."""
 
 
 class WrongTypeError(Exception):
@@ -82,7 +86,7 @@ def typed(kind: Kind, obj: JsonObject) -> JsonObject:
     name = type_of(kind.kind, kind.group)
     known = None if kind.custom or name is None else struct(name)
     try:
-        return _free(obj) if known is None else _struct(known, obj, kind.kind)
+        return _free(obj) if name is None or known is None else _reader(name, kind.kind)(obj)
     except WrongTypeError as error:
         raise _refused(kind, str(error)) from error
 
@@ -124,7 +128,7 @@ def _declared_field(field: Field, value: Any, place: Place) -> None:
         if known is not None:
             _declared(known, part, place)
         elif part is not None and field.type in _STRICT:
-            _READERS[field.type](part, place)
+            _READERS[field.type](place, part)
 
 
 def _parts(field: Field, value: Any, place: Place) -> Sequence[Any]:
@@ -155,10 +159,8 @@ def _check_keys(field: Field, items: Sequence[Any], place: Place) -> None:
 
 def _free(obj: JsonObject) -> JsonObject:
     """Copy an object of which only the metadata has known fields."""
-    metadata = struct(METADATA)
-    assert metadata is not None
     copied: JsonObject = clone({key: obj[key] for key in obj if key != "metadata"})
-    return {**copied, "metadata": _struct(metadata, obj.get("metadata") or {}, "ObjectMeta")}
+    return {**copied, "metadata": _reader(METADATA, "ObjectMeta")(obj.get("metadata") or {})}
 
 
 def _refused(kind: Kind, why: str) -> ApiError:
@@ -167,56 +169,110 @@ def _refused(kind: Kind, why: str) -> ApiError:
     )
 
 
-def _struct(known: Struct, value: Any, place: Place) -> JsonObject:
+class _Member(NamedTuple):
+    """One field of a struct at a place.
+
+    Attributes:
+        plain: Values of exactly this type are taken as they are, all others are read.
+    """
+
+    plain: type | None
+    read: Read
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Plan:
+    """A struct at a place, as it is read.
+
+    Attributes:
+        members: By name.
+        empties: The fields that are there even when empty, with what they are then.
+    """
+
+    known: Struct
+    place: Place
+    members: Mapping[str, _Member]
+    empties: Sequence[tuple[str, Any]]
+
+
+@cache
+def _reader(name: str, place: Place) -> Read:
+    """Return what reads values of a type; it is put together once for each place."""
+    known = struct(name)
+    if known is not None:
+        return partial(_struct, _plan(known, place))
+    read = _READERS.get(name)
+    return _taken if read is None else partial(read, place)
+
+
+def _plan(known: Struct, place: Place) -> _Plan:
+    members = {name: _member(field, f"{place}.{name}") for name, field in known.fields.items()}
+    empties = [
+        (name, members[name].read({}) if struct(known.fields[name].type) else empty)
+        for name, empty in known.empties
+    ]
+    return _Plan(known=known, place=place, members=members, empties=empties)
+
+
+def _struct(plan: _Plan, value: Any) -> JsonObject:
+    if value is None:
+        value = {}
     if not isinstance(value, dict):
-        raise _unmarshal(value, place, "struct")
+        raise _unmarshal(value, plan.place, "struct")
     kept: JsonObject = {}
+    members = plan.members
     for name, child in value.items():
-        field = known.fields.get(name)
-        if field is None or child is None:
+        member = members.get(name)
+        if member is None or child is None:
             continue
-        read = _field(field, child, f"{place}.{name}")
-        if field.is_kept or not _is_dropped(known, name, read):
-            kept[name] = read
-    for name, empty in known.empties:
+        part = child if type(child) is member.plain else member.read(child)
+        if part or not _is_dropped(plan.known, name, part):
+            kept[name] = part
+    for name, empty in plan.empties:
         if name not in kept:
-            below = struct(known.fields[name].type)
-            kept[name] = clone(empty) if below is None else _struct(below, {}, place)
+            kept[name] = clone(empty)
     return kept
 
 
 def _is_dropped(known: Struct, name: str, value: Any) -> bool:
-    """Say whether a typed server takes a value for absent."""
+    """Say whether a typed server takes a value that is false, zero or empty for absent."""
+    if known.fields[name].is_kept:
+        return False
     if value is False:
         return name in FALSE_DROPPED
     if value == "":
         return name not in EMPTY_KEPT
     if value == 0:
         return name in ZERO_DROPPED or f"{known.name}.{name}" in ZERO_DROPPED
-    return isinstance(value, list) and not value
+    return isinstance(value, list)
 
 
-def _field(field: Field, value: Any, place: Place) -> Any:
+def _member(field: Field, place: Place) -> _Member:
+    plain, read = _PLAIN.get(field.type), _reader(field.type, place)
     if field.sort == "list":
-        if not isinstance(value, list):
-            raise _unmarshal(value, place, f"[]{field.type}")
-        return [_value(field.type, item, place) for item in value]
+        return _Member(None, partial(_list, plain, read, f"[]{field.type}", place))
     if field.sort == "map":
-        if not isinstance(value, dict):
-            raise _unmarshal(value, place, f"map[string]{field.type}")
-        return {key: _value(field.type, child, place) for key, child in value.items()}
-    return _value(field.type, value, place)
+        return _Member(None, partial(_map, plain, read, f"map[string]{field.type}", place))
+    return _Member(plain, read)
 
 
-def _value(name: str, value: Any, place: Place) -> Any:
-    known = struct(name)
-    if known is not None:
-        return _struct(known, {} if value is None else value, place)
-    read = _READERS.get(name)
-    return value if read is None else read(value, place)
+def _list(plain: type | None, read: Read, wanted: str, place: Place, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise _unmarshal(value, place, wanted)
+    return [item if type(item) is plain else read(item) for item in value]
 
 
-def _text(value: Any, place: Place) -> str:
+def _map(plain: type | None, read: Read, wanted: str, place: Place, value: Any) -> JsonObject:
+    if not isinstance(value, dict):
+        raise _unmarshal(value, place, wanted)
+    return {key: child if type(child) is plain else read(child) for key, child in value.items()}
+
+
+def _taken(value: Any) -> Any:
+    return value
+
+
+def _text(place: Place, value: Any) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -224,13 +280,13 @@ def _text(value: Any, place: Place) -> str:
     return value
 
 
-def _bool(value: Any, place: Place) -> bool:
+def _bool(place: Place, value: Any) -> bool:
     if not isinstance(value, bool):
         raise _unmarshal(value, place, "bool")
     return value
 
 
-def _integer(value: Any, place: Place) -> int:
+def _integer(place: Place, value: Any) -> int:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -238,14 +294,14 @@ def _integer(value: Any, place: Place) -> int:
     return value
 
 
-def _integer_or_text(value: Any, place: Place) -> int | str:
+def _integer_or_text(place: Place, value: Any) -> int | str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise _unmarshal(value, place, "intstr.IntOrString")
     return value
 
 
-def _time(value: Any, place: Place) -> str:
-    text = _text(value, place)
+def _time(place: Place, value: Any) -> str:
+    text = _text(place, value)
     try:
         seconds_of(text)
     except ValueError as error:
@@ -253,15 +309,15 @@ def _time(value: Any, place: Place) -> str:
     return text
 
 
-def _micro_time(value: Any, place: Place) -> str:
-    text = _time(value, place)
+def _micro_time(place: Place, value: Any) -> str:
+    text = _time(place, value)
     if "." not in text:
         raise WrongTypeError(f'parsing time "{text}" as a time with microseconds')
     return text
 
 
-def _bytes(value: Any, place: Place) -> str:
-    text = _text(value, place)
+def _bytes(place: Place, value: Any) -> str:
+    text = _text(place, value)
     try:
         base64.b64decode(text, validate=True)
     except binascii.Error as error:
@@ -269,7 +325,7 @@ def _bytes(value: Any, place: Place) -> str:
     return text
 
 
-def _quantity(value: Any, _: Place) -> str:
+def _quantity(_: Place, value: Any) -> str:
     try:
         return canonical(value)
     except ValueError as error:
@@ -284,7 +340,7 @@ def _unmarshal(value: Any, place: Place, wanted: str) -> WrongTypeError:
     )
 
 
-_READERS: Mapping[str, Callable[[Any, Place], Any]] = {
+_READERS: Mapping[str, Callable[[Place, Any], Any]] = {
     "bool": _bool,
     "bytes": _bytes,
     "int-or-string": _integer_or_text,
@@ -297,3 +353,5 @@ _READERS: Mapping[str, Callable[[Any, Place], Any]] = {
 }
 _STRICT = frozenset({"bool", "int32", "int64", "string"})
 """The types that an applied configuration is held to before it is merged."""
+_PLAIN: Mapping[str, type] = {"bool": bool, "int32": int, "int64": int, "string": str}
+"""The types whose readers change nothing, and what they take as it is."""
