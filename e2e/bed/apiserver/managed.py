@@ -5,8 +5,6 @@ An element `.` says that the container itself is owned; an empty node means the 
 """
 
 import json
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -80,17 +78,16 @@ def _named_element(keys: tuple[str, ...], *values: Any) -> str:
     return "k:" + _COMPACT.encode(dict(zip(keys, values, strict=True)))
 
 
-def children(kind: str, value: Any, path: Path) -> Iterator[tuple[str, Any, Path]]:
-    """Yield the owned parts of a value: element, child, and the child's path of names.
+def children(kind: str, value: Any, path: Path) -> list[tuple[str, Any, Path]]:
+    """Return the owned parts of a value: element, child, and the child's path of names.
 
-    Nothing is yielded for a leaf, a list without keys and a map that is written whole.
+    There are none of a leaf, a list without keys and a map that is written whole.
     """
     if isinstance(value, dict) and not is_whole(kind, path):
-        for key, child in value.items():
-            yield "f:" + key, child, (*path, key)
-    elif isinstance(value, list) and (keys := list_keys(kind, path)) is not None:
-        for item in value:
-            yield item_element(keys, item), item, path
+        return [("f:" + key, child, (*path, key)) for key, child in value.items()]
+    if isinstance(value, list) and (keys := list_keys(kind, path)) is not None:
+        return [(item_element(keys, item), item, path) for item in value]
+    return []
 
 
 def applied_tree(kind: str, value: Any, path: Path = ()) -> Tree:
@@ -110,17 +107,18 @@ def added_tree(kind: str, value: Any, path: Path, element: str = "") -> Tree:
     """Return the fields someone owns who brought this value to where nothing was."""
     tree: Tree = {}
     for name, child, below in children(kind, value, path):
-        node = added_tree(kind, child, below, name)
-        if node or not _is_nothing(kind, child, below):
-            tree[name] = node
+        _add(tree, kind, name, child, below)
     if tree and (element[:1] == "k" or not is_always_there(kind, path)):
         tree[SELF] = {}
     return tree
 
 
-def _is_nothing(kind: str, value: Any, path: Path) -> bool:
-    """Say whether a container that nobody adds was left as it is in an empty object."""
-    return isinstance(value, dict | list) and is_always_there(kind, path)
+def _add(tree: Tree, kind: str, name: str, value: Any, path: Path) -> None:
+    """Put a new part into a tree, unless it is a container as it is in an empty object."""
+    if not isinstance(value, dict | list):
+        tree[name] = {}
+    elif (node := added_tree(kind, value, path, name)) or not is_always_there(kind, path):
+        tree[name] = node
 
 
 def changed_tree(kind: str, before: Any, after: Any, path: Path = ()) -> Tree | None:
@@ -133,20 +131,20 @@ def changed_tree(kind: str, before: Any, after: Any, path: Path = ()) -> Tree | 
 
 
 def _changed_parts(kind: str, before: Any, after: Any, path: Path) -> Tree | None:
-    earlier = {name: child for name, child, _ in children(kind, before, path)}
-    parts = list(children(kind, after, path))
+    if not isinstance(after, dict | list):
+        return {}
+    befores = children(kind, before, path)
+    earlier = {name: child for name, child, _ in befores}
+    parts = children(kind, after, path)
     if not parts and after in ({}, []) and (earlier or is_always_there(kind, path)):
         return None
     if not parts or not (earlier or before in ({}, [])):
         return added_tree(kind, after, path)
     tree: Tree = {}
-    more = Counter(name for name, _, _ in parts)
-    more.subtract(name for name, _, _ in children(kind, before, path))
+    old, new = ([name for name, _, _ in one] for one in (befores, parts))
     for name, child, below in parts:
-        if more[name]:
-            added = added_tree(kind, child, below, name)
-            if added or not _is_nothing(kind, child, below):
-                tree[name] = added
+        if new.count(name) != old.count(name):
+            _add(tree, kind, name, child, below)
         elif (node := changed_tree(kind, earlier[name], child, below)) is not None:
             tree[name] = node
     return tree or None
@@ -163,9 +161,9 @@ def _changed_members(kind: str, before: JsonObject, after: JsonObject, path: Pat
     for key, child in after.items():
         below, name = (*path, key), "f:" + key
         if key not in before:
-            added = added_tree(kind, child, below, name)
-            if added or not _is_nothing(kind, child, below):
-                tree[name] = added
+            _add(tree, kind, name, child, below)
+        elif child is before[key]:
+            continue
         elif (node := changed_tree(kind, before[key], child, below)) is not None:
             tree[name] = node
     return tree or None
@@ -177,6 +175,8 @@ def removed_tree(kind: str, before: Any, after: Any, path: Path = ()) -> Tree | 
         return None
     if _are_maps(kind, before, after, path):
         return _removed_members(kind, before, after, path)
+    if not isinstance(before, dict | list):
+        return None
     later = {name: child for name, child, _ in children(kind, after, path)}
     tree: Tree = {}
     for name, child, below in children(kind, before, path):
@@ -193,6 +193,8 @@ def _removed_members(kind: str, before: JsonObject, after: JsonObject, path: Pat
         below = (*path, key)
         if key not in after:
             tree["f:" + key] = everything(applied_tree(kind, child, below))
+        elif child is after[key]:
+            continue
         elif (node := removed_tree(kind, child, after[key], below)) is not None:
             tree["f:" + key] = node
     return tree or None
@@ -220,6 +222,8 @@ def _differs_in_self(left: Tree, right: Tree) -> bool:
 
 def without(tree: Tree, taken: Tree) -> Tree | None:
     """Return what a tree owns and the other does not; None when that is nothing."""
+    if tree == taken:
+        return None
     owned = (not tree or SELF in tree) and not (not taken or SELF in taken)
     left: Tree = {SELF: {}} if owned else {}
     for name, node in tree.items():
