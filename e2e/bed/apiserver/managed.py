@@ -238,14 +238,18 @@ def without(tree: Tree, taken: Tree) -> Tree | None:
 
 
 def minus(tree: Tree, taken: Tree | None) -> Tree:
-    """Subtract at the root, where owning nothing is an empty tree."""
+    """Subtract at the root, where owning nothing is an empty tree.
+
+    A tree of which nothing is taken stays the same one: its bytes are known (`encoding.py`).
+    """
     if not taken or not tree:
         return tree
-    return {
+    left = {
         name: rest
         for name, node in tree.items()
         if (rest := without(node, taken[name]) if name in taken else node) is not None
     }
+    return tree if left == tree else left
 
 
 def joined(tree: Tree, more: Tree | None) -> Tree:
