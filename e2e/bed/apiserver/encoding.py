@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from e2e.bed.apiserver.events import served_form
@@ -31,8 +32,7 @@ class Encoder:
 
     def whole(self, kind: Kind, obj: JsonObject) -> bytes:
         """Return an object with its kind and apiVersion."""
-        head = dumps({"kind": kind.kind, "apiVersion": kind.api_version})
-        return head[:-1] + b"," + self._rest(kind, obj)[1:]
+        return _head(kind.kind, kind.api_version) + self._rest(kind, obj)[1:]
 
     def event(self, kind: Kind, event_type: str, obj: JsonObject) -> bytes:
         """Return one line of a watch."""
@@ -68,8 +68,7 @@ class Encoder:
     def _fields(self, obj: JsonObject) -> bytes:
         """Encode an object; most of its fields are those of the version before."""
         fields = (
-            b"%s:%s" % (dumps(key), self._field(key, value))
-            for key, value in _headless(obj).items()
+            b"%s:%s" % (_key(key), self._field(key, value)) for key, value in _headless(obj).items()
         )
         return b"{%s}" % b",".join(fields)
 
@@ -82,6 +81,17 @@ class Encoder:
         rest = dumps({name: value[name] for name in value if name != "managedFields"})
         owners = b",".join(self._once(entry, dumps) for entry in entries)
         return b'%s,"managedFields":[%s]}' % (rest[:-1], owners)
+
+
+@lru_cache(maxsize=1024)
+def _head(kind: str, api_version: str) -> bytes:
+    """Return what an object begins with."""
+    return dumps({"kind": kind, "apiVersion": api_version})[:-1] + b","
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> bytes:
+    return dumps(name)
 
 
 def _headless(obj: JsonObject) -> JsonObject:
