@@ -1,6 +1,7 @@
 """What the three patch types make of an object: JSON Patch, merge patch, strategic merge."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import jsonpatch
@@ -41,15 +42,26 @@ def json_patched(obj: JsonObject, operations: Any) -> JsonObject:
 
 
 def _opened(obj: JsonObject, operations: Sequence[Any]) -> JsonObject:
-    """Copy those fields of an object that operations reach into."""
+    """Copy what operations reach into: of a field only the members that they name."""
     paths = [
         jsonpointer.JsonPointer(str(operation.get(end) or "")).parts
         for operation in operations
         if isinstance(operation, dict)
         for end in ("path", "from")
     ]
-    reached = {path[0] for path in paths if path}
-    return {key: clone(value) if key in reached else value for key, value in obj.items()}
+    reached: dict[str, set[str]] = {}
+    for field, *below in filter(None, paths):
+        reached.setdefault(field, set()).add(below[0] if below else "")
+    return {
+        key: _copied(value, reached[key]) if key in reached else value for key, value in obj.items()
+    }
+
+
+def _copied(field: Any, members: AbstractSet[str]) -> Any:
+    """Copy a field, whole or with those of its members."""
+    if not isinstance(field, dict) or "" in members:
+        return clone(field)
+    return {key: clone(value) if key in members else value for key, value in field.items()}
 
 
 def _as_read(operation: Any, obj: Any) -> Any:
