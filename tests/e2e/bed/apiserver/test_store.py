@@ -70,6 +70,28 @@ def test_what_comes_out_does_not_change() -> None:
     assert made["data"] == {"k": "v"}
 
 
+def test_a_json_patch_leaves_the_version_before_as_it_was() -> None:
+    store = Store()
+    before = store.create("configmaps", "default", config_map(labels={"a": "1", "b": "2"}))
+    told = repr(before)
+    operations = [
+        {"op": "move", "from": "/metadata/labels", "path": "/metadata/annotations"},
+        {"op": "remove", "path": "/metadata/annotations/a"},
+        {"op": "add", "path": "/data/more", "value": "w"},
+    ]
+    after = store.patch("configmaps", "default", "a", "json", operations)
+    assert after["metadata"]["annotations"] == {"b": "2"}
+    assert repr(before) == told
+
+
+def test_an_owner_of_what_nobody_touches_stays_the_same_entry() -> None:
+    store = Store()
+    made = store.create("configmaps", "default", config_map(), manager="maker")
+    patch = {"metadata": {"labels": {"a": "1"}}}
+    changed = store.patch("configmaps", "default", "a", "merge", patch, manager="other")
+    assert changed["metadata"]["managedFields"][0] is made["metadata"]["managedFields"][0]
+
+
 def test_a_watch_wakes_and_gathers() -> None:
     store = Store()
     watch, wakes = store.watch("configmaps", labels="x"), []
