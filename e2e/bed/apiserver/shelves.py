@@ -27,6 +27,7 @@ class Shelves:
         self._start = start
         self._history_limit = history
         self._objects: dict[str, dict[tuple[str, str], JsonObject]] = {}
+        self._listed: dict[str, dict[str, list[JsonObject]]] = {}  # until the kind changes
         self._places: dict[str, Place] = {}
         self._owned: dict[str, set[str]] = {}
         self._histories: dict[str, History] = {}
@@ -46,8 +47,13 @@ class Shelves:
 
     def each(self, kind: Kind, namespace: str | None) -> list[JsonObject]:
         """Return the objects of a kind, in the order of namespace and name."""
-        objects = self._objects.get(kind.key, {})
-        return [objects[key] for key in sorted(objects) if not namespace or key[0] == namespace]
+        listed = self._listed.setdefault(kind.key, {})
+        found = listed.get(namespace or "")
+        if found is None:
+            objects = self._objects.get(kind.key, {})
+            ordered = (objects[key] for key in sorted(objects) if namespace in (None, "", key[0]))
+            found = listed[namespace or ""] = list(ordered)
+        return found[:]
 
     def count(self, kind: Kind) -> int:
         """Return how many objects of a kind there are."""
@@ -71,6 +77,7 @@ class Shelves:
         meta["resourceVersion"] = str(self.version)
         namespace, name = meta.get("namespace") or "", meta["name"]
         self._objects.setdefault(kind.key, {})[namespace, name] = new
+        self._listed.pop(kind.key, None)
         self._places[meta["uid"]] = (kind, namespace, name)
         self._index(meta["uid"], old, new)
         self._tell(Change(version=self.version, kind=kind, new=new, old=old))
@@ -82,6 +89,7 @@ class Shelves:
         self.version += 1
         last = {**obj, "metadata": {**meta, "resourceVersion": str(self.version)}}
         stored = self._objects[kind.key].pop((meta.get("namespace") or "", meta["name"]))
+        self._listed.pop(kind.key, None)
         self._places.pop(meta["uid"], None)
         self._index(meta["uid"], stored, None)
         self._tell(Change(version=self.version, kind=kind, new=None, old=last))

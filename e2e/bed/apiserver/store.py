@@ -110,11 +110,12 @@ class Store:
             labels: A label selector, such as `app=web,tier in (a,b),!gone`.
             fields: A field selector, such as `metadata.name=web`.
         """
-        known, selector = self.kinds.named(kind), selector_of(labels, fields)
-        check_fields(known.kind, selector)
+        known = self.kinds.named(kind)
         found = self._shelves.each(known, namespace)
-        if selector.takes_everything:
+        if not labels and not fields:
             return found
+        selector = selector_of(labels, fields)
+        check_fields(known.kind, selector)
         return [obj for obj in found if selector.matches(obj)]
 
     def watch(
