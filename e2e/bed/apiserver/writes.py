@@ -303,9 +303,7 @@ def successor(kind: Kind, old: JsonObject, body: JsonObject, subresource: str) -
             meta.pop(field, None)
     if subresource != "status":
         return {**body, "metadata": meta}
-    new = dict(old)
-    if not kind.custom:
-        new["metadata"] = _status_metadata(kind, stored, meta)
+    new = {**old, "metadata": {**stored} if kind.custom else _status_metadata(kind, stored, meta)}
     new.pop("status", None)
     if "status" in body:
         new["status"] = body["status"]

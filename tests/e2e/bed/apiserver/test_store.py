@@ -5,7 +5,7 @@ import random
 import pytest
 
 from e2e.bed.apiserver.errors import ApiError
-from e2e.bed.apiserver.kinds import UnknownKindError
+from e2e.bed.apiserver.kinds import Kind, UnknownKindError
 from e2e.bed.apiserver.store import Store
 from tests.e2e.bed.apiserver.client import Json, config_map, deployment, owned_by
 
@@ -166,3 +166,32 @@ def test_loopback_endpoints_are_a_switch() -> None:
     store.allow_loopback_endpoints = False
     with pytest.raises(ApiError, match="may not be in the loopback range"):
         store.create("endpointslices", "default", {**sent, "metadata": {"name": "t"}})
+
+
+def test_a_status_write_leaves_the_version_before_as_it_was() -> None:
+    store = Store()
+    kind = Kind(group="example.io", kind="Route", plural="routes", status=True, custom=True)
+    store.kinds.add(kind)
+    since = store.version
+    before = store.create("routes", "default", {"metadata": {"name": "a"}}, manager="maker")
+    told = repr(before)
+    patch = {"status": {"is": "good"}}
+    where = "routes", "default", "a"
+    after = store.patch(*where, "merge", patch, manager="other", subresource="status")
+    assert repr(before) == told
+    changes = store.watch("routes", since=since).take()
+    assert changes == [("ADDED", before), ("MODIFIED", after)]
+    versions = [obj["metadata"]["resourceVersion"] for _, obj in changes]
+    assert len({*versions}) == 2
+
+
+def test_what_an_apply_gave_up_of_an_unknown_kind_leaves_no_null() -> None:
+    store = Store()
+    store.kinds.add(Kind(group="example.io", kind="Route", plural="routes", custom=True))
+    made = {"metadata": {"name": "a"}, "spec": {"limits": {}}}
+    store.create("routes", "default", made, manager="maker")
+    wanted = {"apiVersion": "example.io/v1", "kind": "Route"}
+    for spec in ({"weight": 1, "limits": {"most": 1}}, {"weight": 1}):
+        config = {**wanted, "spec": spec}
+        store.patch("routes", "default", "a", "apply", config, manager="me")
+    assert store.get("routes", "default", "a")["spec"] == {"weight": 1, "limits": {}}
