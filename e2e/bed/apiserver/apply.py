@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from e2e.bed.apiserver.errors import ApiError
@@ -63,8 +64,6 @@ def entries_after_apply(
     """Return the managedFields after an apply that was let through: nobody owns what is gone."""
     others, _ = _entries(live, writer, kind)
     mine = applied_tree(kind, ownable(config, writer.subresource))
-    if writer.subresource and not mine and not live["metadata"].get("managedFields"):
-        return []
     gone = removed_tree(kind, ownable(live), ownable(merged))
     clashing = {(owner, path) for owner, path in _clashes(kind, live, config, mine, others)}
     kept = []
@@ -82,7 +81,7 @@ def entries_after_apply(
 
 
 def _entries(live: JsonObject, writer: Writer, kind: str) -> tuple[list[JsonObject], Tree]:
-    entries = live.get("metadata", {}).get("managedFields") or [_of_before(kind, live)]
+    entries = live.get("metadata", {}).get("managedFields") or [_of_before(kind, live, writer)]
     others = [entry for entry in entries if not writer.owns(entry)]
     before: Tree = next((one["fieldsV1"] for one in entries if writer.owns(one)), {})
     return others, before
@@ -108,10 +107,10 @@ def _given_up(before: Tree, holders: Sequence[Tree]) -> Tree:
     return tree
 
 
-def _of_before(kind: str, live: JsonObject) -> JsonObject:
-    """Return an entry that owns all there was before anybody kept account of it."""
-    first = Writer(manager="before-first-apply", api_version=live["apiVersion"])
-    tree = added_tree(kind, ownable(live), ())
+def _of_before(kind: str, live: JsonObject, writer: Writer) -> JsonObject:
+    """Return an entry that owns all that was there to write before anybody kept account of it."""
+    first = replace(writer, manager="before-first-apply", operation="Update")
+    tree = added_tree(kind, ownable(live, writer.subresource), ())
     return entry_of(first, tree, live["metadata"]["creationTimestamp"])
 
 
@@ -256,9 +255,7 @@ def without_fields(kind: str, value: Any, tree: Tree, path: Path) -> Any:
     if isinstance(value, dict):
         kept = {key: child for key, child in value.items() if tree.get(f"f:{key}") != {}}
         return {
-            key: without_fields(kind, child, tree[f"f:{key}"], (*path, key))
-            if f"f:{key}" in tree
-            else child
+            key: _rest(kind, child, tree[f"f:{key}"], (*path, key)) if f"f:{key}" in tree else child
             for key, child in kept.items()
         }
     keys = list_keys(kind, path)
@@ -270,3 +267,12 @@ def without_fields(kind: str, value: Any, tree: Tree, path: Path) -> Any:
         for name, item in named
         if tree.get(name) != {}
     ]
+
+
+def _rest(kind: str, value: Any, tree: Tree, path: Path) -> Any:
+    """Return what is left of a container: null for nothing, and whoever owns it owns that.
+
+    Of a field that is not known nobody can tell whether it may be null: it stays, empty.
+    """
+    left = without_fields(kind, value, tree, path)
+    return left if left or field_at(kind, path) is None else None

@@ -363,3 +363,55 @@ def test_managed_fields_can_be_cleared(api: Api) -> None:
     api.made("configmaps", config_map())
     patch = [{"op": "replace", "path": "/metadata/managedFields", "value": [{}]}]
     assert "managedFields" not in ok(api.patch("configmaps", "a", patch, "json"))["metadata"]
+
+
+def cleared(api: Api, plural: str, name: str) -> None:
+    ok(api.patch(plural, name, {"metadata": {"managedFields": [{}]}}))
+
+
+def test_an_apply_to_what_nobody_owned_leaves_the_rest_to_the_time_before(api: Api) -> None:
+    api.made("services", service(labels={"a": "1"}))
+    cleared(api, "services", "web")
+    wanted = service()
+    wanted["spec"] = {"sessionAffinity": "None"}
+    owned = fields_of(ok(api.apply("services", wanted)), "before-first-apply")
+    assert owned["f:metadata"] == {"f:labels": {".": {}, "f:a": {}}}
+    assert "f:selector" in owned["f:spec"]
+
+
+def test_an_apply_to_a_status_that_nobody_owned_leaves_the_spec_to_nobody(api: Api) -> None:
+    api.made("services", service(labels={"a": "1"}))
+    here = {"type": "Here", "status": "True", "reason": "Because", "message": "so it is"}
+    here["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+    ok(api.patch("services", "web", {"status": {"conditions": [here]}}, part="status"))
+    cleared(api, "services", "web")
+    wanted = service()
+    del wanted["spec"]
+    wanted["status"] = {"conditions": [{**here, "type": "There"}]}
+    applied = ok(api.patch("services", "web", wanted, "apply", "status", fieldManager="me"))
+    assert managers(applied) == [
+        ("before-first-apply", "Update", "status"),
+        ("me", "Apply", "status"),
+    ]
+    owned = fields_of(applied, "before-first-apply")
+    assert owned["f:metadata"] == {"f:labels": {".": {}, "f:a": {}}}
+    assert {*owned["f:status"]["f:conditions"]} == {".", 'k:{"type":"Here"}'}
+    assert "f:spec" not in owned
+
+
+def test_a_container_is_gone_of_which_an_apply_gave_up_all(api: Api) -> None:
+    made = deployment()
+    made["spec"]["template"]["spec"]["containers"][0] |= {"securityContext": {}, "lifecycle": {}}
+    ok(api.create("deployments", made, fieldManager="maker"))
+    wanted = deployment()
+    more: Json = {"securityContext": {"runAsUser": 5}}
+    more["lifecycle"] = {"preStop": {"sleep": {"seconds": 1}}}
+    wanted["spec"] = {"template": {"spec": {"containers": [{"name": "web", **more}]}}}
+    applied = ok(api.apply("deployments", wanted))
+    assert {field: containers(applied)[0][field] for field in more} == more
+    wanted["spec"] = {"template": {"spec": {"containers": [{"name": "web"}]}}}
+    given_up = ok(api.apply("deployments", wanted))
+    assert not {*more} & {*containers(given_up)[0]}
+    pod = fields_of(given_up, "maker")["f:spec"]["f:template"]["f:spec"]
+    owned = pod["f:containers"]['k:{"name":"web"}']
+    assert {field: owned[f"f:{field}"] for field in more} == {field: {} for field in more}
