@@ -48,12 +48,16 @@ class Addresses:
                 spec["clusterIP"] = address
         if spec.get("clusterIP"):
             spec["clusterIPs"] = [spec["clusterIP"]]
-        if is_due and spec.get("clusterIP") == "None" and not spec.get("selector"):
-            # Nobody's pods are asked of which family they are.
+        # Nobody's pods are asked of which family they are.
+        is_of_nobody = spec.get("clusterIP") == "None" and not spec.get("selector")
+        policy = before.get("ipFamilyPolicy", "SingleStack")
+        if is_due:
+            policy = "RequireDualStack" if is_of_nobody else "SingleStack"
+        policy = spec.setdefault("ipFamilyPolicy", policy)
+        if is_of_nobody and policy == "RequireDualStack":
             spec.setdefault("ipFamilies", ["IPv4", "IPv6"])
-            spec.setdefault("ipFamilyPolicy", "RequireDualStack")
-        spec.setdefault("ipFamilies", ["IPv4"])
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
+        elif policy != "RequireDualStack":
+            spec.setdefault("ipFamilies", ["IPv4"])
 
     def _next_address(self) -> str:
         self._address += 1

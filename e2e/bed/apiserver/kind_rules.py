@@ -46,7 +46,8 @@ def causes_for(kind: Kind, new: JsonObject, old: JsonObject | None, part: str) -
 
 def causes_before_all(kind: Kind, new: JsonObject) -> list[Cause]:
     """Return what keeps a server from looking at the rest of an object."""
-    return list(network_rules.no_address(new)) if kind.kind == "Service" else []
+    rules = network_rules.BEFORE_ALL if kind.kind == "Service" else ()
+    return next((causes for rule in rules if (causes := list(rule(new)))), [])
 
 
 def causes_for_change(kind: Kind, new: JsonObject, old: JsonObject) -> list[Cause]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from e2e.bed.apiserver.errors import Cause, invalid_value
+from e2e.bed.apiserver.errors import Cause, invalid_value, required
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -24,6 +24,7 @@ LABEL_RULE = (
     "must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex "
     "used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
+_LONGEST_LABEL = 63
 _PORT_RULE = "must be between 1 and 65535, inclusive"
 
 
@@ -37,6 +38,24 @@ def subdomain(path: str, name: str) -> Iterator[Cause]:
     """Yield what is wrong with a name of labels between dots."""
     if not SUBDOMAIN.fullmatch(name):
         yield invalid_value(path, name, SUBDOMAIN_RULE)
+
+
+def full_domain(path: str, name: str) -> Iterator[Cause]:
+    """Yield what is wrong with a name that is to be a domain's whole one."""
+    bare = name.removesuffix(".")
+    labels = bare.split(".")
+    if not bare:
+        yield required(path)
+    elif not SUBDOMAIN.fullmatch(bare):
+        yield invalid_value(path, bare, SUBDOMAIN_RULE)
+    elif len(labels) < 2:
+        yield invalid_value(
+            path, bare, "should be a domain with at least two segments separated by dots"
+        )
+    else:
+        for label in labels:
+            if len(label) > _LONGEST_LABEL:
+                yield invalid_value(path, label, "must be no more than 63 characters")
 
 
 def port_number(path: str, port: Any) -> Iterator[Cause]:

@@ -14,6 +14,7 @@ from e2e.bed.apiserver.errors import (
 from e2e.bed.apiserver.name_rules import (
     QUALIFIED,
     SUBDOMAIN,
+    full_domain,
     ip_of,
     label_name,
     port_name,
@@ -117,6 +118,34 @@ def no_address(obj: JsonObject) -> Iterator[Cause]:
             yield invalid_value("spec.clusterIPs[0]", address, "must be a valid IP address")
 
 
+def two_families(obj: JsonObject) -> Iterator[Cause]:
+    """Yield what a Service wants of a second family, which nobody has addresses of.
+
+    One without an address or pods of its own is not asked.
+    """
+    spec = obj["spec"]
+    is_of_nobody = spec.get("clusterIP") == "None" and not spec.get("selector")
+    if spec.get("type") == "ExternalName" or is_of_nobody:
+        return
+    policy, families = spec.get("ipFamilyPolicy"), spec.get("ipFamilies") or []
+    if len(families) > 1 and policy not in ("PreferDualStack", "RequireDualStack"):
+        rule = "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are given"
+        yield invalid_value("spec.ipFamilyPolicy", policy, rule)
+        return
+    if policy == "RequireDualStack":
+        rule = "this cluster is not configured for dual-stack services"
+        yield invalid_value("spec.ipFamilyPolicy", policy, rule)
+    for index, family in enumerate(families):
+        if family != "IPv4":
+            yield invalid_value(
+                f"spec.ipFamilies[{index}]", family, "not configured on this cluster"
+            )
+
+
+BEFORE_ALL = (no_address, two_families)
+"""What a server looks at, one after the other, before the rest of a Service."""
+
+
 def service_changed(new: JsonObject, old: JsonObject) -> Iterator[Cause]:
     """Yield what may not change of a Service."""
     address, before = new["spec"].get("clusterIP"), old["spec"].get("clusterIP")
@@ -135,9 +164,9 @@ def ingress(obj: JsonObject) -> Iterator[Cause]:
     """Yield what is wrong with an Ingress."""
     spec = obj.get("spec") or {}
     default = spec.get("defaultBackend")
-    if not spec.get("rules") and not default:
+    if not spec.get("rules") and default is None:
         yield invalid_value("spec", spec, "either `defaultBackend` or `rules` must be specified")
-    if default:
+    if default is not None:
         yield from _backend(default, "spec.defaultBackend")
     for index, rule in enumerate(spec.get("rules") or []):
         yield from _host(rule.get("host"), f"spec.rules[{index}].host")
@@ -188,7 +217,7 @@ def _backend(backend: JsonObject, here: str) -> Iterator[Cause]:
     service = backend.get("service")
     if service is None:
         if backend.get("resource") is None:
-            yield required(here, "must specify only one of the following: service or resource")
+            yield invalid_value(here, "", "resource or service backend is required")
         return
     if service.get("name"):
         yield from label_name(f"{here}.service.name", service["name"])
@@ -258,7 +287,7 @@ def endpoint_slice(obj: JsonObject) -> Iterator[Cause]:
 def _endpoint_address(kind: Any, address: str, path: str) -> Iterator[Cause]:
     ip = ip_of(address)
     if kind == "FQDN":
-        yield from subdomain(path, address)
+        yield from full_domain(path, address)
     elif kind in ("IPv4", "IPv6") and (ip is None or f"IPv{ip.version}" != kind):
         field = path if ip is None else path.rpartition("[")[0]
         yield invalid_value(field, address, f"must be an {kind} address")

@@ -1,7 +1,7 @@
 """What makes a pod, or what runs pods, invalid."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from e2e.bed.apiserver.errors import (
@@ -28,6 +28,9 @@ _RESTARTS = ["Always", "OnFailure", "Never"]
 _PERCENT = re.compile(r"[0-9]+%")
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_PROBE_ACTIONS = ("exec", "httpGet", "tcpSocket", "grpc")
+_HOOKS = ("postStart", "preStop")
+_HOOK_ACTIONS = ("exec", "httpGet", "tcpSocket", "sleep")
 _PROBE_COUNTS = (
     "initialDelaySeconds",
     "timeoutSeconds",
@@ -218,7 +221,11 @@ def _container(container: JsonObject, here: str, grace: int) -> Iterator[Cause]:
     for place, port in enumerate(container.get("ports") or []):
         yield from _container_port(port, f"{here}.ports[{place}].containerPort")
     for name in _PROBES:
-        yield from _probe(container.get(name) or {}, f"{here}.{name}")
+        if name in container:
+            yield from _probe(container[name], f"{here}.{name}")
+    for name, hook in (container.get("lifecycle") or {}).items():
+        if name in _HOOKS:
+            yield from _handler(hook, _HOOK_ACTIONS, f"{here}.lifecycle.{name}")
     yield from _resources(container.get("resources") or {}, f"{here}.resources")
     yield from _sleep(container, here, grace)
 
@@ -241,12 +248,19 @@ def _sleep(container: JsonObject, here: str, grace: int) -> Iterator[Cause]:
 def _probe(probe: JsonObject, here: str) -> Iterator[Cause]:
     for field in _PROBE_COUNTS:
         yield from not_negative(f"{here}.{field}", probe.get(field))
-    actions = [action for action in ("exec", "httpGet", "tcpSocket", "grpc") if action in probe]
+    yield from _handler(probe, _PROBE_ACTIONS, here)
+
+
+def _handler(handler: JsonObject, known: Sequence[str], here: str) -> Iterator[Cause]:
+    """Yield what is wrong with what is done to a container: one thing, and no other."""
+    actions = [action for action in known if action in handler]
+    if not actions:
+        yield required(here, "must specify a handler type")
     for action in actions[1:]:
         yield forbidden_field(f"{here}.{action}", "may not specify more than 1 handler type")
     for action in ("httpGet", "tcpSocket"):
         if action in actions[:1]:
-            yield from port_reference(f"{here}.{action}.port", probe[action].get("port"))
+            yield from port_reference(f"{here}.{action}.port", handler[action].get("port"))
 
 
 def _resources(resources: JsonObject, here: str) -> Iterator[Cause]:
