@@ -85,7 +85,7 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         "with an empty one.",
         request="DELETE .*dryRun=All",
         path=r"((metadata|spec|status|data|type)\b|addressType|endpoints|ports).*",
-        theirs='absent|null|""',
+        theirs='absent|null|""|0',
     ),
     Explanation(
         because="A Service with one port twice gets one node port for both from the server, which "
