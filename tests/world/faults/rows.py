@@ -211,15 +211,15 @@ ROWS: Mapping[str, Row] = {
 
 STRIDES: Mapping[str, int] = {
     "A": 1,
-    "B": 8,
-    "C": 3,
-    "D": 5,
-    "E": 12,
-    "F": 7,
-    "G": 2,
-    "H": 3,
+    "B": 12,
+    "C": 2,
+    "D": 8,
+    "E": 14,
+    "F": 8,
+    "G": 1,
+    "H": 4,
     "S": 1,
-    "R": 6,
+    "R": 9,
 }
 """Of each row every so many-th plan is run, 15,000 runs or so, or all of it would take hours.
 
