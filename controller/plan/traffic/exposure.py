@@ -63,8 +63,8 @@ class Exposure:
 
         Worked example: endings that catch 5 % and weight 20: 0.05 + 0.95 x 0.2 = 24 %.
         """
-        everybody = Fraction(self.weight, 100)
-        return self.share + (1 - self.share) * everybody if self.share else everybody
+        undecided = Fraction(self.weight, 100)
+        return self.share + (1 - self.share) * undecided if self.share else undecided
 
     def pods_needed(self, full: int) -> int:
         """Return need_c: ready canary pods for this exposure when `full` carry everything."""
