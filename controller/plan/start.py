@@ -258,10 +258,14 @@ def _carried(release: Release) -> Exposure:
 
 
 def _fall(release: Release, draft: Draft, carried: Exposure, needed: int) -> Story:
-    """Count a fall, and lower to what is carried: nothing where no pod is ready."""
+    """Count a fall, and lower to what is carried: nothing where no pod is ready.
+
+    Where the ReplicaSet of the canary is not seen nobody knows which pods are its own. That is a
+    reason to lower, but no fall: an old list may hide it, and no read of one release shows it.
+    """
     ready = release.canary_ready()
     record = draft.record
-    if record is not None and not record.short:
+    if record is not None and not record.short and release.canary_set is not None:
         if record.falls + 1 >= FALLS_LIMIT:
             shown = canary_refs(release)
             end(release, draft, f"the canary was short of pods {FALLS_LIMIT} times", rests_on=shown)

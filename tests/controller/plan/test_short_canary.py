@@ -70,6 +70,15 @@ def test_the_third_fall_is_read_afresh_for_a_late_watch_must_not_end_a_release()
         assert write.confirm == frozenset()
 
 
+def test_a_canary_whose_replica_set_is_not_seen_is_lowered_but_did_not_fall() -> None:
+    done = passed(replace(without_pods(kept=record(step=50, falls=2)), replica_sets=()))
+    assert done.exposure == CLOSED
+    assert done.reason == "CanaryShort"
+    assert done.status.outcome is None
+    assert done.record is not None
+    assert (done.record.falls, done.record.short) == (2, False)
+
+
 def test_a_weight_lowered_by_hand_is_no_fall() -> None:
     world = running({names.WEIGHT: "10"}, pods=2, exposure=exposed(10), kept=record(step=50))
     done = passed(world)

@@ -136,7 +136,7 @@ def judged(world: FaultyWorld, plan: Plan, reference: Reference | None, began: f
     wrong: list[str] = []
     if reference is not None and plan.is_harmless:
         wrong += _differences(reference, end_of(world))
-        wrong += _too_many(reference, writes_of(world), sum(map(_slack, plan.faults)))
+        wrong += _too_many(reference, writes_of(world), plan)
         wrong += _too_late(reference, plan, world.now - began)
     if not plan.faults:
         wrong += [f"slow: {line}" for line in world.reactions.slow]
@@ -176,11 +176,14 @@ def _slack(fault: Fault) -> int:
     return SLACK_OF_TRAVEL if is_all else SLACK_WRITES
 
 
-def _too_many(reference: Reference, writes: Mapping[str, int], slack: int) -> list[str]:
+def _too_many(reference: Reference, writes: Mapping[str, int], plan: Plan) -> list[str]:
+    """Hold it to safety.md L3; two active processes may both write what either would."""
+    slack = sum(map(_slack, plan.faults))
+    active = 2 if any(fault.do == "second" for fault in plan.faults) else 1
     return [
         f"writes: {count} times {what}, not {reference.writes.get(what, 0)}"
         for what, count in sorted(writes.items())
-        if count > reference.writes.get(what, 0) + slack
+        if count > active * reference.writes.get(what, 0) + slack
     ]
 
 
