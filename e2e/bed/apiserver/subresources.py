@@ -83,10 +83,10 @@ def patch_scale(
     obj = store.get(kind, namespace, name)
     before = scale_of(obj)
     patched = json_patched(before, patch) if patch_type == "json" else merge_patched(before, patch)
-    check_uid(obj, patched, replace(kind, plural=f"{kind.plural}/scale"))
     if not isinstance(at(patched, "spec", "replicas") or 0, int):
         cause = Cause(field="patch", message="Invalid value: replicas are int32")
         raise invalid(Kind(group="", kind="", plural=""), "", [cause])
+    check_uid(obj, patched, replace(kind, plural=f"{kind.plural}/scale"))
     return put_scale(store, kind, namespace, name, patched, **how)
 
 

@@ -166,6 +166,16 @@ def test_a_probe_or_a_hook_does_one_thing(api: Api, part: Json, told: list[str])
     assert sorted(one.replace("FieldValue", "").replace(here, "") for one in found) == told
 
 
+def test_replicas_of_a_scale_are_read_before_its_uid(api: Api) -> None:
+    api.made("deployments", deployment())
+    patch: Json = {"metadata": {"uid": "other"}, "spec": {"replicas": "x"}}
+    scaled = api.patch("deployments", "web", patch, part="scale")
+    assert causes(scaled) == ["FieldValueInvalid patch"]
+    patch["spec"] = {"replicas": 2}
+    other = api.patch("deployments", "web", patch, part="scale")
+    assert refusal(other) == (409, "Conflict")
+
+
 @pytest.mark.parametrize(
     ("address", "told"),
     [
