@@ -256,6 +256,7 @@ def test_both_outcomes_are_known(result: str) -> None:
         ({}, None),
         ({"at": "other"}, None),
         ({"until": stamp(NOW + timedelta(seconds=2))}, None),  # two clocks, one meaning
+        ({"at": "other", "until": stamp(NOW + timedelta(seconds=2))}, None),
         ({"until": stamp(NOW + timedelta(seconds=3))}, 6.0),
         ({"until": ""}, 6.0),
         ({"ready": 2}, 6.0),
